@@ -1,4 +1,4 @@
-"""What stands in for the network and the cloud on a laptop: BigQuery, the randomuser API, the dbt hub.
+"""What stands in for BigQuery, the randomuser API and the dbt hub where they are out of reach.
 
 Nothing that runs in production imports from here.
 """

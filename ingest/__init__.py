@@ -1,0 +1,3 @@
+"""Lands users of the randomuser.me API in BigQuery, as sent, exactly once: `python -m ingest`."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,158 @@
+"""Lands a load in BigQuery, whole or not at all, and once.
+
+Parts go into a table of their own by load jobs; one statement then moves them all into
+`users`, unless the load is there already, and one writes the load's row in the ledger, `loads`.
+A run that dies leaves `users` as it was or complete; the next run of the same load finishes it.
+"""
+
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import IO, Any
+from uuid import uuid4
+
+from google.api_core.exceptions import Conflict, NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from ingest import __version__, tables
+from ingest.answers import Page
+from ingest.parts import parts
+from ingest.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# How far back to look for users of a load that the ledger does not know. Loads that died between
+# the two statements are finished by running them again within that time.
+UNFINISHED = timedelta(days=30)
+
+
+class LandingError(RuntimeError):
+    """BigQuery holds something other than what was sent; the text says what was not done."""
+
+
+class Warehouse:
+    """The raw dataset of one project."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect with the machine's own credentials, or to an emulator without any."""
+        emulator = settings.bigquery_emulator_host
+        self.client = bigquery.Client(
+            project=settings.google_cloud_project,
+            location=settings.bigquery_location,
+            credentials=AnonymousCredentials() if emulator else None,  # type: ignore[no-untyped-call]
+            client_options={"api_endpoint": emulator} if emulator else None,
+        )
+        self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
+        self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
+        # An emulator that is not up will not come up; a network may.
+        self._first_call = DEFAULT_RETRY.with_timeout(1 if emulator else 30)
+
+    def prepare(self) -> None:
+        """Make the dataset and its tables where they are missing."""
+        try:
+            self.client.get_table(self.loads, retry=self._first_call)
+        except NotFound:
+            self.client.create_dataset(
+                tables.dataset(self.dataset, self.client.location), exists_ok=True
+            )
+            self.client.create_table(tables.users(self.users), exists_ok=True)
+            self.client.create_table(tables.loads(self.loads), exists_ok=True)
+
+    def landed(self, load_id: str) -> int | None:
+        """Return how many users the ledger says that a load landed; None if it knows none."""
+        sql = f"select users_landed from `{self.loads}` where load_id = @load_id"  # noqa: S608
+        rows = list(self._query(sql, load_id=load_id).result())
+        return rows[0].users_landed if rows else None
+
+    def land(self, load_id: str, pages: Iterator[Page], asked: int | None, source: str) -> int:
+        """Land all `pages` as the load `load_id` and return how many users it holds.
+
+        `asked` (users; None where nothing was asked, but files replayed) and `source` go into the
+        ledger. Whatever `pages` raises passes through, with nothing landed.
+        """
+        started_at = datetime.now(UTC)
+        with self._staging() as staging:
+            received = 0
+            for file, received in parts(pages, load_id):
+                self._stage(file, staging)
+                log.info("received %s users", f"{received:,}")
+            staged = self.client.get_table(staging).num_rows
+            if staged != received:
+                raise LandingError(
+                    f"{staging} holds {staged} rows after {received} were sent; nothing was landed"
+                )
+            since = started_at - UNFINISHED
+            self._once("users", tables.LAND, staging=staging, load_id=load_id, since=since)
+            self._once(
+                "ledger",
+                tables.LEDGER,
+                load_id=load_id,
+                since=since,
+                source=source,
+                users_asked=asked,
+                users_received=received,
+                loader_version=__version__,
+                started_at=started_at,
+            )
+        landed = self.landed(load_id)
+        if landed is None:
+            raise LandingError(f"{self.loads} has no row of load {load_id}: run the load again")
+        return landed
+
+    @contextmanager
+    def _staging(self) -> Iterator[str]:
+        name = f"{self.dataset}.landing_{uuid4().hex}"
+        try:
+            self.client.create_table(tables.staging(name))
+            yield name
+        finally:
+            self.client.delete_table(name, not_found_ok=True)
+
+    def _stage(self, file: IO[bytes], staging: str) -> None:
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.PARQUET,
+            schema=tables.STAGING,
+            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+            write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+        )
+        self.client.load_table_from_file(file, staging, rewind=True, job_config=config).result()
+
+    def _once(self, step: str, sql: str, *, load_id: str, staging: str = "", **values: Any) -> None:
+        """Run a statement of which no two may run at once for one load.
+
+        BigQuery takes a job id once, so the id is the lock: whoever finds it taken waits for
+        that job, then runs the statement under the next id, to find its work done.
+        """
+        key = hashlib.sha256(f"{self.dataset} {load_id}".encode()).hexdigest()[:32]
+        sql = sql.format(users=self.users, loads=self.loads, staging=staging)
+        for attempt in count(1):
+            job_id = f"randomuser-{step}-{key}-{attempt}"
+            try:
+                self._query(sql, job_id, load_id=load_id, **values).result(job_retry=None)
+                return
+            except Conflict:
+                # Waits; how the other job ended does not matter.
+                self.client.get_job(job_id).exception()  # type: ignore[no-untyped-call]
+
+    def _query(self, sql: str, job_id: str | None = None, **values: Any) -> bigquery.QueryJob:
+        parameters = [
+            ScalarQueryParameter(name, _TYPES[name], value) for name, value in values.items()
+        ]
+        config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
+        return self.client.query(sql, job_config=config, job_id=job_id, job_retry=None)
+
+
+_TYPES = defaultdict(
+    lambda: "STRING",
+    since="TIMESTAMP",
+    started_at="TIMESTAMP",
+    users_asked="INT64",
+    users_received="INT64",
+)

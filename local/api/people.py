@@ -1,0 +1,99 @@
+"""Makes up the users of a page, as text: encoding objects would take longer than making them up."""
+
+import json
+from datetime import UTC, datetime
+from hashlib import md5, sha1, sha256
+from itertools import compress
+from string import ascii_letters, digits
+
+from local.api.dice import Dice
+from local.api.nations import NATIONS, SWISS_TITLES, TITLES
+from local.api.pools import TIMEZONES, USERNAMES, passwords, pool
+from local.api.request import VERSION, Password, Request
+
+PORTRAITS = "https://randomuser.me/api/portraits"
+PICTURES = {
+    gender: [
+        f'"picture":{{"large":"{PORTRAITS}/{folder}/{number}.jpg",'
+        f'"medium":"{PORTRAITS}/med/{folder}/{number}.jpg",'
+        f'"thumbnail":"{PORTRAITS}/thumb/{folder}/{number}.jpg"}}'
+        for number in range(count)
+    ]
+    for gender, folder, count in [("male", "men", 100), ("female", "women", 97)]
+}
+# In milliseconds. Version 1.4 stops the clock at its release: nobody is younger than 21 by then.
+RELEASED = 1_653_344_189_000
+REGISTERED = (1_016_688_461_000, RELEASED)
+BORN = (-800_000_000_000, RELEASED - 21 * 365 * 86_400_000)
+
+
+def page(request: Request) -> str:
+    """The answer to `request`, as JSON."""
+    dice = Dice(request.seed + (str(request.page) if request.page > 1 else ""))
+    today = datetime.now(UTC)
+    users = [
+        "{" + ",".join(compress(_user(dice, request, today), request.fields)) + "}"
+        for _ in range(request.results)
+    ]
+    info = {
+        "seed": request.echo,
+        "results": request.results,
+        "page": request.page,
+        "version": VERSION,
+    }
+    tail = f',"info":{json.dumps(info, separators=(",", ":"))}' if request.info else ""
+    return f'{{"results":[{",".join(users)}]{tail}}}'
+
+
+def _user(dice: Dice, request: Request, today: datetime) -> tuple[str, ...]:
+    """The fields of a user in the order of FIELDS, each as `"name":value`.
+
+    Those that are not sent are made too, so that `inc` and `exc` do not change the others.
+    """
+    nat = dice.pick(request.nations)
+    nation, names = NATIONS[nat], pool(nat)
+    gender = request.gender or dice.pick(["male", "female"])
+    title = dice.pick((SWISS_TITLES if nat == "CH" else TITLES)[gender])
+    first, email_first = dice.pick(names.first[gender])
+    last, email_last = dice.pick(names.last)
+    return (
+        f'"gender":"{gender}"',
+        f'"name":{{"title":"{title}","first":{first},"last":{last}}}',
+        f'"location":{{"street":{{"number":{dice.number(1, 10_000)},'
+        f'"name":{dice.pick(names.streets)}}},"city":{dice.pick(names.cities)},'
+        f'"state":{dice.pick(names.states)},"country":"{nation.country}",'
+        f'"postcode":{dice.fill(nation.postcode)},'
+        f'"coordinates":{{"latitude":"{dice.random() * 180 - 90:.4f}",'
+        f'"longitude":"{dice.random() * 360 - 180:.4f}"}},"timezone":{dice.pick(TIMEZONES)}}}',
+        f'"email":"{email_first}.{email_last}@example.com"',
+        f'"login":{_login(dice, request.password)}',
+        f'"dob":{_date(dice.moment(*BORN), today)}',
+        f'"registered":{_date(dice.moment(*REGISTERED), today)}',
+        f'"phone":"{dice.fill(nation.phone)}"',
+        f'"cell":"{dice.fill(nation.cell)}"',
+        f'"id":{dice.fill(nation.id)}',
+        dice.pick(PICTURES[gender]),
+        f'"nat":"{nat}"',
+    )
+
+
+def _login(dice: Dice, asked: Password | None) -> str:
+    if asked:
+        characters, low, high = asked
+        password = "".join(dice.choices(characters, k=dice.number(low, high + 1)))
+    else:
+        password = dice.pick(passwords())
+    salt = "".join(dice.choices(ascii_letters + digits, k=8))
+    salted = (password + salt).encode()
+    return (
+        f'{{"uuid":"{dice.uuid()}","username":"{dice.pick(USERNAMES)}{dice.number(100, 1000)}",'
+        f'"password":{json.dumps(password)},"salt":"{salt}",'
+        f'"md5":"{md5(salted, usedforsecurity=False).hexdigest()}",'
+        f'"sha1":"{sha1(salted, usedforsecurity=False).hexdigest()}",'
+        f'"sha256":"{sha256(salted).hexdigest()}"}}'
+    )
+
+
+def _date(at: datetime, today: datetime) -> str:
+    age = today.year - at.year - ((today.month, today.day) < (at.month, at.day))
+    return f'{{"date":"{at.isoformat(timespec="milliseconds")}Z","age":{age}}}'

@@ -1,0 +1,92 @@
+"""Names, places and words: drawn once from mimesis or read from words.toml, and kept as JSON."""
+
+import json
+import re
+import tomllib
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from mimesis import Address, Person, Text
+from mimesis.enums import Gender
+from mimesis.keys import romanize
+from mimesis.locales import Locale
+
+from local.api.nations import NATIONS
+
+DRAWS = 400
+WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+USERNAMES = [a + b for a in WORDS["adjectives"].split() for b in WORDS["animals"].split()]
+TIMEZONES = [
+    json.dumps({"offset": offset, "description": cities}, ensure_ascii=False, separators=(",", ":"))
+    for offset, cities in WORDS["timezones"].items()
+]
+# What Unicode does not take apart into an ASCII letter and its marks; Persian vowels are left out.
+ASCII = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "đ": "d",
+        "ł": "l",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+    }
+    | dict(zip("بپتجحدذرزسصضطظفقکكگلمنوهیي", "bptjhddrzssdtzfqkkglmnwhyy", strict=True))
+    | {"ث": "th", "چ": "ch", "خ": "kh", "ژ": "zh", "ش": "sh", "ع": "aa", "غ": "gh"}
+)
+
+
+class Pool(NamedTuple):
+    """The names and places of a nationality, as JSON; names also as they go into an email."""
+
+    first: dict[str, list[tuple[str, str]]]
+    last: list[tuple[str, str]]
+    streets: list[str]
+    cities: list[str]
+    states: list[str]
+
+
+@cache
+def pool(nat: str) -> Pool:
+    """The pool of a nationality, the same on every machine."""
+    locale, own = Locale(NATIONS[nat].locale), WORDS["own"].get(nat, {})
+    person, address = Person(locale, seed=nat), Address(locale, seed=nat)
+    # the service writes Ukrainian in Latin letters, with apostrophes
+    latin = romanize(locale) if nat == "UA" else str
+
+    def places(kind: str, draw: Callable[[], str]) -> list[str]:
+        texts = own.get(kind) or dict.fromkeys(latin(draw()) for _ in range(DRAWS))
+        return [json.dumps(text.replace("\u2019", "'"), ensure_ascii=False) for text in texts]
+
+    def names(kind: str, draw: Callable[[], str]) -> list[tuple[str, str]]:
+        return [(name, _ascii(json.loads(name))) for name in places(kind, draw)]
+
+    return Pool(
+        first={
+            "male": names("male", lambda: person.first_name(Gender.MALE)),
+            "female": names("female", lambda: person.first_name(Gender.FEMALE)),
+        },
+        last=names("last", person.last_name),
+        # only a whole address says whether it is a street, a rue or a Sokağı
+        streets=places("streets", lambda: re.sub(r",? ?\d+ ?", "", address.address())),
+        cities=places("cities", address.city),
+        states=places("states", address.state),
+    )
+
+
+@cache
+def passwords() -> list[str]:
+    """The words that are passwords unless others are asked for: as many as the service has."""
+    text = Text(seed="passwords")
+    words: dict[str, None] = {}
+    while len(words) < 7_547:
+        words[text.word() + text.random.choice(["", "1", "12", "123"])] = None
+    return list(words)
+
+
+def _ascii(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name.lower()).translate(ASCII)
+    return plain.encode("ascii", "ignore").decode().replace(" ", "")

@@ -1,0 +1,96 @@
+"""HTTP around the made-up users: routes, the rate limit and the errors."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+
+from local.api import people
+from local.api.request import VERSION, Request, UnluckySeedError
+
+WINDOW = 300  # seconds
+WHOA = (
+    "Whoa, ease up there cowboy. You've requested {} users in the last minute. Help us keep this "
+    "service free and spare some bandwidth for other users please :)"
+)
+UNKNOWN_VERSION = f"not found: this stand-in answers at /api/ and /api/{VERSION}/ only, not 1.0-1.3"
+UH_OH = "Uh oh, something has gone wrong. Please tweet us @randomapi about the issue. Thank you."
+
+
+@contextmanager
+def serve(port: int = 0, host: str = "127.0.0.1", limit: int | None = None) -> Iterator[str]:
+    """Serve in this process and yield the URL; `port` 0 is a free one.
+
+    `limit` is the number of users that an address may ask for in five minutes (20,000 at
+    randomuser.me); without it there is none.
+    """
+    with _Server((host, port), _Handler) as server:
+        server.limit = limit
+        Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        yield f"http://{host}:{server.server_port}/api/"
+        server.shutdown()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # a client that opens many connections at once is not kept waiting
+    limit: int | None = None
+
+    def server_activate(self) -> None:
+        super().server_activate()
+        self._asked = Counter[str]()
+        self._since = time.monotonic()
+        self._lock = Lock()
+
+    def over_limit(self, address: str, users: int) -> int:
+        """Count `users` for `address`; the users it had before, when they are too many already."""
+        with self._lock:
+            if time.monotonic() - self._since > WINDOW:
+                self._asked.clear()
+                self._since = time.monotonic()
+            before = self._asked[address]
+            if self.limit is not None and before >= self.limit:
+                return before
+            self._asked[address] += users
+            return 0
+
+    def handle_error(self, *client: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that left is no error
+            super().handle_error(*client)  # type: ignore[arg-type]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # keep-alive
+    disable_nagle_algorithm = True  # headers and body are two writes
+    server: _Server
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path.strip("/") not in ("api", f"api/{VERSION}"):
+            return self._answer(404, _error(UNKNOWN_VERSION))
+        try:
+            request = Request.read(query)
+        except UnluckySeedError:
+            return self._answer(500, _error(UH_OH))
+        if before := self.server.over_limit(self.client_address[0], request.results):
+            return self._answer(429, _error(WHOA.format(before)))
+        return self._answer(200, people.page(request))
+
+    def _answer(self, status: int, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep no access log."""
+
+
+def _error(text: str) -> str:
+    return json.dumps({"error": text})

@@ -1,0 +1,66 @@
+"""The embedded BigQuery as a process: `python -m local.emulator DATA_DIR FD`.
+
+It writes its port to the open file descriptor FD, and stops when its standard input closes, so
+that it never outlives the process that started it, not even one that was killed.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import duckdb_extensions
+from bqemulator.config import LogLevel, PersistenceMode, Settings
+from bqemulator.scripting.interpreter import ScriptInterpreter
+from bqemulator.server import EmulatorServer
+from bqemulator.versioning.snapshots import SnapshotManager
+
+# BigQuery gives time travel and transactions for nothing; the emulator pays for each with a full
+# copy of the table at every write, kept for seven days. The project uses no time travel and no
+# rollback, so the copies are not taken.
+_capture = SnapshotManager.capture
+
+
+def _capture_on_request(self: SnapshotManager, *table: str, kind: str = "AUTO") -> Any:
+    return None if kind == "AUTO" else _capture(self, *table, kind=kind)
+
+
+async def _no_copy(self: ScriptInterpreter, sql: str) -> None:
+    """Leave the target of a statement in a transaction uncopied."""
+
+
+SnapshotManager.capture = _capture_on_request  # type: ignore[method-assign, assignment]
+ScriptInterpreter._snapshot_dml_targets = _no_copy  # type: ignore[method-assign]
+
+
+async def serve(data_dir: Path, port_fd: int) -> None:
+    """Serve the tables in `data_dir` (made if missing) until standard input closes."""
+    settings = Settings(
+        rest_port=0,
+        grpc_port=0,
+        persistence_mode=PersistenceMode.PERSISTENT,
+        data_dir=data_dir,
+        enable_format_extensions=False,  # Avro: would be downloaded at start, and is not used
+        log_level=LogLevel.CRITICAL,
+    )
+    server = EmulatorServer(settings)
+    await server.start()
+    with os.fdopen(port_fd, "w") as pipe:
+        pipe.write(f"{server.rest_port}\n")
+    await asyncio.to_thread(sys.stdin.buffer.read)
+    await server.stop()
+
+
+def main() -> None:
+    """Serve the folder named first on the command line; the port goes to the second."""
+    # DuckDB keeps its extensions in the home directory and fetches those it lacks. The one that
+    # the emulator cannot start without comes from PyPI instead, and stays in the environment.
+    os.environ["HOME"] = sys.prefix
+    duckdb_extensions.import_extension("spatial", con=duckdb.connect())
+    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+{{
+    config(
+        unique_key='location_id',
+        cluster_by=['location_id'],
+    )
+}}
+
+with
+
+locations as (
+
+    select * from {{ ref('stg_randomuser__locations') }}
+
+),
+
+recent as (
+
+    select * from locations
+    {% if is_incremental() %}
+    where loaded_at >= {{ lookback_start() }}
+    {% endif %}
+
+),
+
+newest as (
+
+    select * from recent
+    qualify {{ newest_of_each('location_id') }}
+
+)
+
+select * except (record_index) from newest

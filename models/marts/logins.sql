@@ -1,0 +1,33 @@
+{{
+    config(
+        schema='restricted',
+        unique_key='login_uuid',
+        cluster_by=['login_uuid'],
+    )
+}}
+
+with
+
+logins as (
+
+    select * from {{ ref('stg_randomuser__logins') }}
+
+),
+
+recent as (
+
+    select * from logins
+    {% if is_incremental() %}
+    where loaded_at >= {{ lookback_start() }}
+    {% endif %}
+
+),
+
+newest as (
+
+    select * from recent
+    qualify {{ newest_of_each('login_uuid') }}
+
+)
+
+select * except (record_index) from newest

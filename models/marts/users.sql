@@ -1,0 +1,32 @@
+{{
+    config(
+        unique_key='user_id',
+        cluster_by=['user_id'],
+    )
+}}
+
+with
+
+users as (
+
+    select * from {{ ref('stg_randomuser__users') }}
+
+),
+
+recent as (
+
+    select * from users
+    {% if is_incremental() %}
+    where loaded_at >= {{ lookback_start() }}
+    {% endif %}
+
+),
+
+newest as (
+
+    select * from recent
+    qualify {{ newest_of_each('user_id') }}
+
+)
+
+select * except (record_index) from newest

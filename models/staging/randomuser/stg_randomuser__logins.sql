@@ -1,0 +1,35 @@
+{{ config(schema='restricted') }}
+
+with
+
+source as (
+
+    select * from {{ ref('base_randomuser__users') }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        user_id as login_uuid,
+
+        -- credentials
+        username,
+        password,
+        salt,
+        md5,
+        sha1,
+        sha256,
+
+        -- timestamps and where from
+        fetched_at,
+        loaded_at,
+        load_id,
+        record_index
+    from source
+    where rejection_reason is null
+
+)
+
+select * from renamed

@@ -1,0 +1,31 @@
+{{ config(schema='restricted') }}
+
+with
+
+source as (
+
+    select * from {{ ref('base_randomuser__users') }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        load_id,
+        record_index,
+
+        -- why, and what
+        rejection_reason,
+        rejected_payload as payload,
+
+        -- timestamps and where from
+        api_version,
+        fetched_at,
+        loaded_at
+    from source
+    where rejection_reason is not null
+
+)
+
+select * from renamed

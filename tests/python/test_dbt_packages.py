@@ -1,0 +1,412 @@
+"""The dbt packages: the stand-ins come to the right verdicts, and to those of the real ones.
+
+`TABLE` holds what the real macros find on BigQuery. dbt runs all of it on the embedded BigQuery,
+with the stand-ins and, where they are installed, with the real packages: by `dbt deps`, or by hand
+into `dbt_packages/`.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from local.packages import DBT, STAND_INS, install_path, is_real
+
+PROJECT = Path(__file__).parents[2]
+
+# `all_rows` has a null, an empty string, two equal rows, two rows equal in their nulls, numbers on
+# a boundary and just beyond it, letters beyond ASCII, and text that regular expressions heed. It
+# has no tests: a model that fails one keeps those after it from being built.
+MODELS = {
+    "all_rows": r"""
+        select 1 as id, 'abc' as word, 'x' as team, 0 as points, date '2024-02-29' as day
+        union all select 2, 'abc', 'x', 100, date '2024-03-01'
+        union all select 3, 'ABC', 'x', -1, date '1899-12-31'
+        union all select 4, '', 'y', 101, date '2100-01-01'
+        union all select 5, 'a.c', 'y', 50, null
+        union all select 6, 'a\nc', 'y', 50, null
+        union all select 7, 'été', null, null, null
+        union all select 8, '日本', null, null, null
+        union all select 9, "it's [a] \\d+", 'z', 50, date '2024-02-29'
+        union all select 10, null, 'z', 50, date '2024-02-29'
+    """,
+    "clean": """
+        select 1 as id, 'abc' as word, 'x' as team, 0 as points, date '2024-02-29' as day
+        union all select 2, 'été', 'x', 50, date '2024-03-01'
+        union all select 3, '日本語', 'y', 100, date '2024-03-02'
+    """,
+    "dirty": "select * from {{ ref('all_rows') }}",
+    "empty": "select * from {{ ref('all_rows') }} where false",
+    "fewer": "select * from {{ ref('all_rows') }} where id not in (1, 3, 4, 7)",
+    "moved": "select * replace (if(id = 1, 'y', team) as team) from {{ ref('all_rows') }}",
+}
+
+# For each macro: what it does, in which model (and column), how many failures it is to find (none:
+# it is to end in an error), and its arguments. `where` is dbt's own, not an argument.
+TABLE: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
+    "dbt_utils.unique_combination_of_columns": [
+        ("passes distinct rows", "clean", 0, {"combination_of_columns": ["id"]}),
+        ("passes no rows at all", "empty", 0, {"combination_of_columns": ["id"]}),
+        ("counts equal rows once", "dirty", 1, {"combination_of_columns": ["word", "team"]}),
+        ("takes nulls for equal", "dirty", 3, {"combination_of_columns": ["team", "points"]}),
+        ("tells apart by any column", "dirty", 0, {"combination_of_columns": ["team", "id"]}),
+        (
+            "can quote the columns",
+            "dirty",
+            3,
+            {"combination_of_columns": ["team", "points"], "quote_columns": True},
+        ),
+        (
+            "keeps to dbt's where",
+            "dirty",
+            2,
+            {"combination_of_columns": ["team", "points"], "where": "team is not null"},
+        ),
+    ],
+    "dbt_utils.accepted_range": [
+        ("passes the boundaries", "clean.points", 0, {"min_value": 0, "max_value": 100}),
+        ("passes no rows at all", "empty.points", 0, {"min_value": 0, "max_value": 100}),
+        ("passes nulls", "dirty.points", 2, {"min_value": 0, "max_value": 100}),
+        ("takes a minimum alone", "dirty.points", 1, {"min_value": 0}),
+        ("takes a maximum alone", "dirty.points", 1, {"max_value": 100}),
+        ("passes all without a boundary", "dirty.points", 0, {}),
+        (
+            "can exclude the boundaries",
+            "dirty.points",
+            4,
+            {"min_value": 0, "max_value": 100, "inclusive": False},
+        ),
+        (
+            "compares dates",
+            "dirty.day",
+            2,
+            {"min_value": "date '1900-01-01'", "max_value": "date '2099-12-31'"},
+        ),
+        ("compares with a column", "dirty.points", 6, {"max_value": "id"}),
+        ("keeps to dbt's where", "dirty.points", 1, {"min_value": 0, "where": "team = 'x'"}),
+    ],
+    "dbt_utils.equal_rowcount": [
+        ("passes equal counts", "dirty", 0, {"compare_model": "ref('moved')"}),
+        ("counts the difference", "dirty", 4, {"compare_model": "ref('fewer')"}),
+        ("does so in either direction", "fewer", 4, {"compare_model": "ref('dirty')"}),
+        ("breaks if both sides are empty", "empty", None, {"compare_model": "ref('empty')"}),
+        ("passes if one side is empty", "dirty", 0, {"compare_model": "ref('empty')"}),
+        (
+            "compares group by group",
+            "dirty",
+            2,
+            {"compare_model": "ref('moved')", "group_by_columns": ["team"]},
+        ),
+        (
+            "skips a group of one side, and one of nulls",
+            "dirty",
+            3,
+            {"compare_model": "ref('fewer')", "group_by_columns": ["team"]},
+        ),
+        (
+            "groups by several columns",
+            "dirty",
+            1,
+            {"compare_model": "ref('moved')", "group_by_columns": ["team", "word"]},
+        ),
+    ],
+    "dbt_expectations.expect_column_values_to_match_regex": [
+        ("passes letters beyond ASCII", "clean.word", 0, {"regex": "^.{3}$"}),
+        ("passes no rows at all", "empty.word", 0, {"regex": "^x$"}),
+        ("fails all but nulls and matches", "dirty.word", 7, {"regex": "^[a-z]+$"}),
+        ("searches where not anchored", "dirty.word", 7, {"regex": "b"}),
+        ("fails an empty string always", "dirty.word", 7, {"regex": "^[a-z]*$"}),
+        ("fails all for an empty pattern", "dirty.word", 9, {"regex": ""}),
+        ("matches one letter beyond ASCII", "dirty.word", 8, {"regex": "^é"}),
+        ("matches any character but a new line", "dirty.word", 6, {"regex": "a.c"}),
+        ("reads a raw pattern", "dirty.word", 8, {"regex": r"a\.c", "is_raw": True}),
+        ("unescapes one that is not raw", "dirty.word", 8, {"regex": r"a\\.c"}),
+        ("takes an escaped quote", "dirty.word", 8, {"regex": r"it\'s"}),
+        ("breaks on an unknown escape", "clean.word", None, {"regex": r"\S"}),
+        ("takes brackets", "dirty.word", 8, {"regex": r"\[a\] \\d\+$", "is_raw": True}),
+        ("takes alternatives", "dirty.word", 6, {"regex": "^(?:abc|ABC)$"}),
+        ("takes a capturing group", "dirty.word", 7, {"regex": "^a(b)c$"}),
+        ("takes a flag", "dirty.word", 6, {"regex": "^abc$", "flags": "i"}),
+        ("takes a flag for new lines", "dirty.word", 5, {"regex": "a.c", "flags": "s"}),
+        (
+            "takes flags with a raw pattern",
+            "dirty.word",
+            8,
+            {"regex": r"^A\.C$", "is_raw": True, "flags": "is"},
+        ),
+        (
+            "keeps to the row condition",
+            "dirty.word",
+            1,
+            {"regex": "^abc$", "row_condition": "team = 'x'"},
+        ),
+        (
+            "keeps to a row condition with an or",
+            "dirty.word",
+            2,
+            {"regex": "^abc$", "row_condition": "team = 'x' or team = 'z'"},
+        ),
+    ],
+    "dbt_expectations.expect_column_value_lengths_to_equal": [
+        ("counts characters, not bytes", "clean.word", 0, {"value": 3}),
+        ("passes no rows at all", "empty.word", 0, {"value": 3}),
+        ("passes nulls", "dirty.word", 3, {"value": 3}),
+        ("finds the empty string", "dirty.word", 8, {"value": 0}),
+        (
+            "keeps to the row condition",
+            "dirty.word",
+            1,
+            {"value": 3, "row_condition": "team is null or team = 'x'"},
+        ),
+    ],
+    "dbt_expectations.expect_table_row_count_to_be_between": [
+        ("passes the boundaries", "clean", 0, {"min_value": 3, "max_value": 3}),
+        ("fails too few", "dirty", 1, {"min_value": 11}),
+        ("fails too many", "dirty", 1, {"max_value": 9}),
+        ("fails no rows at all", "empty", 1, {"min_value": 1}),
+        ("takes a maximum of none", "empty", 0, {"max_value": 0}),
+        ("can exclude the minimum", "dirty", 1, {"min_value": 10, "strictly": True}),
+        ("can exclude the maximum", "dirty", 1, {"max_value": 10, "strictly": True}),
+        ("passes within", "dirty", 0, {"min_value": 9, "max_value": 11, "strictly": True}),
+        ("counts group by group", "dirty", 2, {"min_value": 3, "group_by": ["team"]}),
+        ("groups by several columns", "dirty", 4, {"min_value": 2, "group_by": ["team", "points"]}),
+        ("passes where there are no groups", "empty", 0, {"min_value": 1, "group_by": ["team"]}),
+        ("keeps to the row condition", "dirty", 1, {"min_value": 3, "row_condition": "id < 3"}),
+        (
+            "keeps to the row condition in groups",
+            "dirty",
+            1,
+            {"min_value": 3, "group_by": ["team"], "row_condition": "points is not null"},
+        ),
+    ],
+}
+# What the real macros find on the emulator, where that is not what they find on BigQuery.
+REAL_ON_EMULATOR = {
+    # BigQuery's regexp_instr is 0 for an empty string; the emulator's is 1 if the pattern matches.
+    "fails an empty string always": 6,
+    # BigQuery: "Illegal escape sequence"; the emulator keeps the backslash.
+    "breaks on an unknown escape": 0,
+}
+
+
+class Case(NamedTuple):
+    """A line of the table."""
+
+    test: str
+    says: str
+    target: str
+    failures: int | None
+    arguments: dict[str, Any]
+
+    @property
+    def package(self) -> str:
+        return self.test.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"\W+", "_", f"{self.test} {self.says}")
+
+
+CASES = [Case(test, *line) for test, lines in TABLE.items() for line in lines]
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.test} {case.says}")
+each_macro = pytest.mark.parametrize("test", TABLE)
+Results = dict[str, dict[str, Any]]
+
+
+def real_packages() -> dict[str, Path]:
+    """The folders of the real packages that are installed."""
+    places = [PROJECT / "dbt_packages", install_path(PROJECT)]
+    return {
+        folder.name: folder for place in places for folder in place.glob("*") if is_real(folder)
+    }
+
+
+def write_project(folder: Path, packages: Path) -> None:
+    """Write a dbt project with all models, and the cases on the macros that `packages` has."""
+    models: dict[str, dict[str, Any]] = {name: {"name": name, "data_tests": []} for name in MODELS}
+    for case in CASES:
+        if (packages / case.package).exists():
+            model, _, column = case.target.partition(".")
+            arguments = case.arguments | ({"column_name": column} if column else {})
+            config = {"where": arguments.pop("where", None)}
+            entry = {"name": case.name, "arguments": arguments, "config": config}
+            models[model]["data_tests"].append({case.test: entry})
+    settings = {
+        "name": "verdicts",
+        "profile": "randomuser",
+        "packages-install-path": str(packages),
+        "models": {"+materialized": "table"},
+        "flags": {"require_generic_test_arguments_property": True},
+    }
+    (folder / "models").mkdir(parents=True)
+    (folder / "dbt_project.yml").write_text(json.dumps(settings))  # JSON is YAML, too
+    (folder / "models" / "models.yml").write_text(json.dumps({"models": list(models.values())}))
+    for name, sql in MODELS.items():
+        (folder / "models" / f"{name}.sql").write_text(sql)
+    shutil.copy(PROJECT / "profiles.yml.example", folder / "profiles.yml")
+
+
+@pytest.fixture(scope="module")
+def results(warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
+    """What dbt says of each case: with the stand-ins, and with the real packages if there are any.
+
+    Two runs, as no project can have both: dbt mixes up tests of one name in two packages.
+    """
+    scratch = tmp_path_factory.mktemp("dbt_packages")
+    sets = {"stand_in": STAND_INS}
+    for name, package in real_packages().items():
+        sets["real"] = scratch / "packages"
+        sets["real"].mkdir(exist_ok=True)
+        (sets["real"] / name).symlink_to(package)
+    settings = {
+        "BIGQUERY_EMULATOR_HOST": warehouse.url,
+        "GOOGLE_CLOUD_PROJECT": warehouse.project,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    command = [DBT, "--log-level-file", "none", "build", "--target", "local", "--profiles-dir", "."]
+    runs = {}
+    for name, packages in sets.items():
+        write_project(scratch / name, packages)
+        runs[name] = subprocess.Popen(
+            command,
+            cwd=scratch / name,
+            env=os.environ | settings | {"ANALYTICS_DATASET": f"dbt_packages_{name}"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    by_name: dict[str, Results] = {}
+    for name, process in runs.items():
+        output, _ = process.communicate()
+        path = scratch / name / "target" / "run_results.json"
+        assert path.exists(), output
+        found = json.loads(path.read_text())["results"]
+        by_name[name] = {result["unique_id"].split(".")[2]: result for result in found}
+    return by_name
+
+
+def agree(result: dict[str, Any], failures: int | None) -> None:
+    """Check status and failures, and show what dbt says if they are others."""
+    status = "error" if failures is None else "fail" if failures else "pass"
+    assert (result["status"], result["failures"]) == (status, failures), result["message"]
+
+
+def skip_without_real(package: str) -> Path:
+    """The folder of the real package; skips the test if it is not installed."""
+    installed = real_packages()
+    if package not in installed:
+        pytest.skip(f"the real {package} is not installed: `dbt deps` needs the dbt hub")
+    return installed[package]
+
+
+@each_case
+def test_a_stand_in_comes_to_the_verdict_of_the_table(
+    case: Case, results: dict[str, Results]
+) -> None:
+    agree(results["stand_in"][case.name], case.failures)
+
+
+@each_case
+def test_the_real_macro_comes_to_the_same_verdict(case: Case, results: dict[str, Results]) -> None:
+    skip_without_real(case.package)
+    agree(results["real"][case.name], REAL_ON_EMULATOR.get(case.says, case.failures))
+
+
+def arguments(package: Path, macro: str) -> list[str]:
+    """The arguments of a generic test as its source declares them, defaults included."""
+    source = "".join(path.read_text() for path in package.glob("macros/**/*.sql"))
+    declared = re.search(rf"{{%-?\s*test {macro}\((.*?)\)\s*-?%}}", source, re.DOTALL)
+    assert declared, f"{package} has no test {macro}"
+    return re.sub(r"\s", "", declared[1]).lower().split(",")
+
+
+@each_macro
+def test_a_stand_in_takes_the_arguments_of_the_real_macro(test: str) -> None:
+    package, _, macro = test.partition(".")
+    real = skip_without_real(package)
+    assert arguments(STAND_INS / package, macro) == arguments(real, macro)
+
+
+def test_every_stand_in_is_in_the_table_and_every_line_of_the_table_has_one() -> None:
+    assert {f"{p.parents[1].name}.{p.stem}" for p in STAND_INS.glob("*/macros/*.sql")} == set(TABLE)
+
+
+def test_there_are_stand_ins_for_exactly_the_macros_that_the_project_calls() -> None:
+    macro = r"(?:dbt_utils|dbt_expectations)\.\w+"
+    called: set[str] = set()
+    for folder in ("models", "tests", "snapshots", "seeds", "macros"):
+        for path in (PROJECT / folder).rglob("*"):
+            if path.suffix in {".sql", ".yml"}:
+                called |= set(re.findall(rf"(?<=- ){macro}|{macro}(?=\()", path.read_text()))
+    assert called == set(TABLE)
+
+
+@pytest.fixture
+def closed_hub() -> Iterator[str]:
+    """The address of a hub that refuses connections."""
+    with socket.socket() as taken:  # bound, so that nobody else listens there
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A dbt project that asks for the packages of this one."""
+    (tmp_path / "dbt_project.yml").write_text(
+        "{name: scratch, profile: scratch, packages-install-path: .venv/dbt_packages}"
+    )
+    for name in ("packages.yml", "package-lock.yml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    return tmp_path
+
+
+def install(project: Path, hub: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m local.packages` in `project`."""
+    settings = {"DBT_PACKAGE_HUB_URL": hub, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(
+        [sys.executable, "-m", "local.packages"],
+        cwd=project,
+        env=os.environ | settings | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_stand_ins_are_put_in_place_with_one_line_if_the_hub_cannot_be_reached(
+    project: Path, closed_hub: str
+) -> None:
+    run = install(project, closed_hub)
+    assert (run.returncode, run.stderr, run.stdout.count("\n")) == (0, "", 1)
+    assert run.stdout.startswith(f"{closed_hub} cannot be reached")
+    for package in ("dbt_utils", "dbt_expectations"):
+        assert (project / ".venv/dbt_packages" / package / "macros").is_dir()
+        assert not is_real(project / ".venv/dbt_packages" / package)
+
+
+def test_packages_that_are_in_place_are_left_alone(project: Path, closed_hub: str) -> None:
+    for package in ("dbt_utils", "dbt_expectations"):
+        folder = project / ".venv/dbt_packages" / package
+        folder.mkdir(parents=True)
+        (folder / "dbt_project.yml").write_text(f"name: {package}")
+    run = install(project, closed_hub)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert (folder / "dbt_project.yml").read_text() == f"name: {package}"
+
+
+def test_a_broken_packages_yml_stays_a_failure_and_no_stand_in_hides_it(
+    project: Path, closed_hub: str
+) -> None:
+    (project / "packages.yml").write_text("packages: [{packge: dbt-labs/dbt_utils}]")
+    run = install(project, closed_hub)
+    assert run.returncode == 1
+    assert "packages.yml file in this project is malformed" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (project / ".venv").exists()

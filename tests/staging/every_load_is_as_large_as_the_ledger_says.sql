@@ -1,0 +1,27 @@
+-- A load is whole or absent: its rows in raw are as many as were received, and as many as the
+-- ledger says, and no load lies in raw without its row in the ledger.
+with
+
+landed as (
+
+    select
+        load_id,
+        count(*) as users_in_raw
+    from {{ source('randomuser', 'users') }}
+    where loaded_at >= timestamp '1970-01-01 00:00:00+00'
+    group by load_id
+
+)
+
+select
+    load_id,
+    landed.users_in_raw,
+    loads.users_landed,
+    loads.users_received,
+    loads.users_asked
+from landed
+full join {{ source('randomuser', 'loads') }} as loads using (load_id)
+where
+    coalesce(landed.users_in_raw != loads.users_landed, true)
+    or loads.users_landed != loads.users_received
+    or loads.users_received != loads.users_asked
