@@ -37,22 +37,27 @@ class LandingError(RuntimeError):
     """BigQuery holds something other than what was sent; the text says what was not done."""
 
 
+def connect(settings: Settings) -> bigquery.Client:
+    """Return a client with the machine's own credentials, or for an emulator with none."""
+    emulator = settings.bigquery_emulator_host
+    return bigquery.Client(
+        project=settings.google_cloud_project,
+        location=settings.bigquery_location,
+        credentials=AnonymousCredentials() if emulator else None,  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": emulator} if emulator else None,
+    )
+
+
 class Warehouse:
     """The raw dataset of one project."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect with the machine's own credentials, or to an emulator without any."""
-        emulator = settings.bigquery_emulator_host
-        self.client = bigquery.Client(
-            project=settings.google_cloud_project,
-            location=settings.bigquery_location,
-            credentials=AnonymousCredentials() if emulator else None,  # type: ignore[no-untyped-call]
-            client_options={"api_endpoint": emulator} if emulator else None,
-        )
+        """Connect; nothing is asked yet."""
+        self.client = connect(settings)
         self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
         self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
         # An emulator that is not up will not come up; a network may.
-        self._first_call = DEFAULT_RETRY.with_timeout(1 if emulator else 30)
+        self._first_call = DEFAULT_RETRY.with_timeout(1 if settings.bigquery_emulator_host else 30)
 
     def prepare(self) -> None:
         """Make the dataset and its tables where they are missing."""

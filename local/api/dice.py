@@ -6,27 +6,33 @@ from random import Random
 from typing import TypeVar
 
 T = TypeVar("T")
-Mask = list[tuple[str, list[tuple[int, int]]]]
-"""Shapes to choose from: a %-template, and for each of its holes the lowest value and how many."""
+Shape = tuple[str, list[tuple[int, int]]]
+"""A %-template, and for each of its holes the lowest value and how many there are."""
+Mask = list[Shape]
+"""Shapes to choose from."""
 
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
-HOLES = re.compile("#+|@|!")
+EPOCH = datetime(1970, 1, 1)
 
 
 def mask(text: str) -> Mask:
     """The shapes in `text`, between |: # is a digit, ! one from 1 to 9, @ a capital letter."""
-    return [
-        (
-            HOLES.sub(
-                lambda hole: {"#": f"%0{len(hole[0])}d", "!": "%d", "@": "%c"}[hole[0][0]], shape
-            ),
-            [
-                {"#": (0, 10 ** len(hole)), "!": (1, 9), "@": (ord("A"), 26)}[hole[0]]
-                for hole in HOLES.findall(shape)
-            ],
-        )
-        for shape in text.split("|")
-    ]
+    return [_shape(shape) for shape in text.split("|")]
+
+
+def _shape(shape: str) -> Shape:
+    holes: list[tuple[int, int]] = []
+
+    def hole(found: re.Match[str]) -> str:
+        kind, width = found[0][0], len(found[0])
+        low, many, code = {
+            "#": (0, 10**width, f"%0{width}d"),
+            "!": (1, 9, "%d"),
+            "@": (ord("A"), 26, "%c"),
+        }[kind]
+        holes.append((low, many))
+        return code
+
+    return re.sub("#+|@|!", hole, shape), holes
 
 
 class Dice(Random):

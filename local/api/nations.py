@@ -17,7 +17,7 @@ DK  da     Denmark         ########         ########         CPR ######-####    
 ES  es     Spain           9##-###-###      6##-###-###      DNI ########-@        !####
 FI  fi     Finland         0!-###-###       04#-###-##-##    HETU NaNNA###undefined  !####
 FR  fr     France          0!-##-##-##-##   06-##-##-##-##   INSEE ############# ##  !####
-GB  en-gb  United Kingdom  01#### #####     07### ######     NINO @@ ## ## ## @    "@# #@@"|"@@## #@@"
+GB  en-gb  United Kingdom  01#### #####     07### ######     NINO @@ ## ## ## @  "@# #@@"|"@@## #@@"
 IE  en-gb  Ireland         0#1-###-####     081-###-####     PPS #######T          !####
 IN  en     India           9#########       9#########       UIDAI ############    !####
 IR  fa     Iran            0##-########     09##-###-####    -                     !####
@@ -44,14 +44,15 @@ class Nation(NamedTuple):
     postcode: Mask
 
 
-def _nation(locale: str, country: str, phone: str, cell: str, number: str, code: str) -> Nation:
+def _nation(columns: list[str]) -> Nation:
+    locale, country, phone, cell, number, postcode = columns
     name, _, value = number.partition(" ")
     id_ = f'"name":"{name}","value":"{value}"' if value else '"name":"","value":null'
-    return Nation(locale, country, mask(phone), mask(cell), mask(f"{{{id_}}}"), mask(code))
+    return Nation(locale, country, mask(phone), mask(cell), mask(f"{{{id_}}}"), mask(postcode))
 
 
 NATIONS = {
-    nat: _nation(*columns)
+    nat: _nation(columns)
     for nat, *columns in (re.split("  +", line) for line in _TABLE.strip().splitlines())
 }
 TITLES = {"male": ["Mr"], "female": ["Miss", "Mrs", "Ms"]}

@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,24 +19,27 @@ from local.api.nations import NATIONS
 DRAWS = 400
 WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
 USERNAMES = [a + b for a in WORDS["adjectives"].split() for b in WORDS["animals"].split()]
-TIMEZONES = [
-    json.dumps({"offset": offset, "description": cities}, ensure_ascii=False, separators=(",", ":"))
-    for offset, cities in WORDS["timezones"].items()
-]
 # What Unicode does not take apart into an ASCII letter and its marks; Persian vowels are left out.
 ASCII = str.maketrans(
-    {
-        "ß": "ss",
-        "æ": "ae",
-        "œ": "oe",
-        "ø": "o",
-        "đ": "d",
-        "ł": "l",
-        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
-    }
-    | dict(zip("بپتجحدذرزسصضطظفقکكگلمنوهیي", "bptjhddrzssdtzfqkkglmnwhyy", strict=True))
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l", "\u0131": "i"}
     | {"ث": "th", "چ": "ch", "خ": "kh", "ژ": "zh", "ش": "sh", "ع": "aa", "غ": "gh"}
+    | dict(zip("بپتجحدذرزسصضطظفقکكگلمنوهیي", "bptjhddrzssdtzfqkkglmnwhyy", strict=True))
 )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _ascii(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name.lower()).translate(ASCII)
+    return re.sub("[^a-z'.-]", "", plain)
+
+
+TIMEZONES = [
+    _json({"offset": offset, "description": cities})
+    for offset, cities in WORDS["timezones"].items()
+]
 
 
 class Pool(NamedTuple):
@@ -57,12 +60,19 @@ def pool(nat: str) -> Pool:
     # the service writes Ukrainian in Latin letters, with apostrophes
     latin = romanize(locale) if nat == "UA" else str
 
-    def places(kind: str, draw: Callable[[], str]) -> list[str]:
-        texts = own.get(kind) or dict.fromkeys(latin(draw()) for _ in range(DRAWS))
-        return [json.dumps(text.replace("\u2019", "'"), ensure_ascii=False) for text in texts]
+    def texts(kind: str, draw: Callable[[], str]) -> Iterable[str]:
+        drawn = own.get(kind) or [latin(draw()).replace("\u2019", "'") for _ in range(DRAWS)]
+        return dict.fromkeys(drawn)
 
     def names(kind: str, draw: Callable[[], str]) -> list[tuple[str, str]]:
-        return [(name, _ascii(json.loads(name))) for name in places(kind, draw)]
+        return [(_json(name), _ascii(name)) for name in texts(kind, draw)]
+
+    def places(kind: str, draw: Callable[[], str]) -> list[str]:
+        return [_json(place) for place in texts(kind, draw)]
+
+    def street() -> str:
+        # only a whole address says whether it is a street or a rue; the Brazilian says it twice
+        return re.sub(r",? ?\d+ ?", "", address.address()) if nat != "BR" else address.street_name()
 
     return Pool(
         first={
@@ -70,8 +80,7 @@ def pool(nat: str) -> Pool:
             "female": names("female", lambda: person.first_name(Gender.FEMALE)),
         },
         last=names("last", person.last_name),
-        # only a whole address says whether it is a street, a rue or a Sokağı
-        streets=places("streets", lambda: re.sub(r",? ?\d+ ?", "", address.address())),
+        streets=places("streets", street),
         cities=places("cities", address.city),
         states=places("states", address.state),
     )
@@ -85,8 +94,3 @@ def passwords() -> list[str]:
     while len(words) < 7_547:
         words[text.word() + text.random.choice(["", "1", "12", "123"])] = None
     return list(words)
-
-
-def _ascii(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.lower()).translate(ASCII)
-    return plain.encode("ascii", "ignore").decode().replace(" ", "")

@@ -2,6 +2,7 @@
 
 import secrets
 import string
+from collections import defaultdict
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -49,31 +50,30 @@ class Request:
     @classmethod
     def read(cls, query: str) -> "Request":
         """The request in a query string; of a repeated parameter the last one counts."""
-        asked = dict(parse_qsl(query, keep_blank_values=True))
-        results, page = _number(asked.get("results", "")), _number(asked.get("page", ""))
-        seed = asked.get("seed") or secrets.token_hex(8)
-        gender = asked.get("gender")
-        nations = _names(asked.get("nat", "").upper())
+        asked = defaultdict(str, parse_qsl(query, keep_blank_values=True))
+        results, page = _number(asked["results"]), _number(asked["page"])
+        nations = _names(asked["nat"].upper())
         if not nations or not set(nations) <= NATIONS.keys():
             nations = list(NATIONS)
-        echo = seed
-        if len(seed) == 18:  # the last two characters are a nationality, and are echoed twice
+        seed = echo = asked["seed"] or secrets.token_hex(8)
+        if len(seed) == 18:  # the last two are the number of a nationality, and are echoed twice
             number = seed[16:].lower()
             nations = [nat for i, nat in enumerate(NATIONS) if f"{i:02x}" == number]
             if not nations:
                 raise UnluckySeedError(seed)
             seed, echo = seed[:16], seed + number
-        included = _names(asked.get("inc", "").lower()) or FIELDS
-        excluded = _names(asked.get("exc", "").lower())
+        known_gender = asked["gender"] in ("male", "female")
+        included = _names(asked["inc"].lower()) or FIELDS
+        excluded = _names(asked["exc"].lower())
         return cls(
             results=results if 1 <= results <= 5_000 else 1,
             page=page if 1 <= page <= 10_000 else 1,
             seed=seed,
             echo=echo,
             nations=nations,
-            gender=gender if gender in ("male", "female") and not asked.get("seed") else None,
+            gender=asked["gender"] if known_gender and not asked["seed"] else None,
             fields=[field in included and field not in excluded for field in FIELDS],
-            password=_password(asked.get("password", "").split(",")),
+            password=_password(asked["password"].split(",")),
             info="noinfo" not in asked,
         )
 

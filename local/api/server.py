@@ -8,58 +8,63 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
+from typing import Any
 
 from local.api import people
 from local.api.request import VERSION, Request, UnluckySeedError
 
 WINDOW = 300  # seconds
+UNKNOWN_VERSION = (
+    f"version not found: this stand-in answers at /api/ and /api/{VERSION}/ only; "
+    "1.0 to 1.3 are out of its scope"
+)
+UH_OH = "Uh oh, something has gone wrong. Please tweet us @randomapi about the issue. Thank you."
 WHOA = (
     "Whoa, ease up there cowboy. You've requested {} users in the last minute. Help us keep this "
-    "service free and spare some bandwidth for other users please :)"
+    "service free and spread some love to other users :)"
 )
-UNKNOWN_VERSION = f"not found: this stand-in answers at /api/ and /api/{VERSION}/ only, not 1.0-1.3"
-UH_OH = "Uh oh, something has gone wrong. Please tweet us @randomapi about the issue. Thank you."
 
 
 @contextmanager
 def serve(port: int = 0, host: str = "127.0.0.1", limit: int | None = None) -> Iterator[str]:
     """Serve in this process and yield the URL; `port` 0 is a free one.
 
-    `limit` is the number of users that an address may ask for in five minutes (20,000 at
-    randomuser.me); without it there is none.
+    `limit` is how many users an address may ask for in five minutes (20,000 at randomuser.me).
     """
-    with _Server((host, port), _Handler) as server:
-        server.limit = limit
+    with _Server((host, port), limit) as server:
         Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-        yield f"http://{host}:{server.server_port}/api/"
-        server.shutdown()
+        try:
+            yield f"http://{host}:{server.server_port}/api/"
+        finally:
+            server.shutdown()
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # a client that opens many connections at once is not kept waiting
-    limit: int | None = None
+    request_queue_size = 128  # the default of 5 makes the sixth client at once wait a second
 
-    def server_activate(self) -> None:
-        super().server_activate()
+    def __init__(self, address: tuple[str, int], limit: int | None) -> None:
+        super().__init__(address, _Handler)
+        self._limit = limit
         self._asked = Counter[str]()
         self._since = time.monotonic()
         self._lock = Lock()
 
-    def over_limit(self, address: str, users: int) -> int:
-        """Count `users` for `address`; the users it had before, when they are too many already."""
+    def refused(self, address: str, users: int) -> int:
+        """Count `users` for `address`, unless it has had its limit: then how many it has had."""
+        if self._limit is None:
+            return 0
         with self._lock:
             if time.monotonic() - self._since > WINDOW:
                 self._asked.clear()
                 self._since = time.monotonic()
-            before = self._asked[address]
-            if self.limit is not None and before >= self.limit:
-                return before
+            if self._asked[address] >= self._limit:
+                return self._asked[address]
             self._asked[address] += users
             return 0
 
-    def handle_error(self, *client: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client that left is no error
-            super().handle_error(*client)  # type: ignore[arg-type]
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,8 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
             request = Request.read(query)
         except UnluckySeedError:
             return self._answer(500, _error(UH_OH))
-        if before := self.server.over_limit(self.client_address[0], request.results):
-            return self._answer(429, _error(WHOA.format(before)))
+        if had := self.server.refused(self.client_address[0], request.results):
+            return self._answer(429, _error(WHOA.format(had)))
         return self._answer(200, people.page(request))
 
     def _answer(self, status: int, text: str) -> None:

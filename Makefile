@@ -1,0 +1,68 @@
+# Every habit has a name here; each only calls what a person would type.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+LOCAL := $(BIN)/python -m local --
+READY := .venv/ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo pipeline test lint sqlfluff build lock clean
+
+help:  ## list what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## put everything that the project needs into .venv/
+
+$(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.yml \
+		$(shell find local/dbt_packages -type f)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older: make PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/setup.txt
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	ln -sf ../profiles.yml.example .venv/profiles.yml
+	$(BIN)/python -m local.packages
+	@touch $@
+
+demo: setup  ## 10,000 users from a stand-in API to tested tables and CSVs, on an embedded BigQuery
+	@$(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
+	@echo "next"
+	@echo "  $(LOCAL) dbt show --select users             look into a table"
+	@echo "  $(LOCAL) python -m ingest --users 500        load some more, then dbt build"
+	@echo "  README.md, 'On real BigQuery'                       the same, with your own project"
+
+# Load, check freshness, build and test, publish: what a schedule runs, against whatever the
+# environment names. The report comes whatever the build said.
+pipeline:
+	python -m ingest $(if $(USERS),--users $(USERS))
+	dbt --quiet source freshness
+	dbt --quiet build; status=$$?; \
+		{ [ $$status -ne 0 ] || python -m publish csv; } && python -m publish report && exit $$status
+
+test: setup lint  ## everything that checks the project
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff, mypy, SQLFluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	LOCAL_DIR=.local/lint $(LOCAL) $(MAKE) --no-print-directory sqlfluff
+
+# Compiling an incremental model asks the warehouse what is there.
+sqlfluff:
+	sqlfluff lint models tests macros snapshots
+
+build: setup  ## dbt build on the embedded BigQuery
+	$(LOCAL) dbt build
+
+lock: setup  ## lock the dependencies of pyproject.toml anew
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml --only-group setup -o requirements/setup.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
+
+LOCK := --quiet --upgrade --universal --generate-hashes --no-strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+clean:  ## forget the embedded tables and what dbt wrote
+	rm -rf .local exports target logs

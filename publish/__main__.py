@@ -1,0 +1,70 @@
+"""Hand the marts to people.
+
+csv     users.csv, logins.csv and locations.csv; passwords, salts and hashes only --with-secrets
+report  rows in each table, the tests' verdicts, freshness: of the last `dbt build`
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+from requests import RequestException
+
+from ingest.settings import Settings, SettingsError
+from ingest.warehouse import connect
+from publish import csv_files, report
+from publish.artifacts import PublishError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the commands: 0 done, 1 failed, 2 wrong use."""
+    flags = _parser().parse_args(arguments)
+    try:
+        client = connect(Settings.read())
+        if flags.command == "csv":
+            for file, rows in csv_files.write(client, flags.output, flags.with_secrets).items():
+                print(f"Wrote {rows:,} rows to {file}")
+        else:
+            print(report.text(client))
+    except SettingsError as error:
+        return _failed(f"wrong settings: {error}", status=2)
+    except PublishError as error:
+        return _failed(str(error))
+    except OSError as error:
+        return _failed(f"cannot write {error.filename}: {error.strerror}")
+    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        return _failed(f"BigQuery refused or did not answer: {' '.join(str(error).split())[:500]}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m publish",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    files = commands.add_parser("csv", help="write the marts as CSV")
+    files.add_argument(
+        "--output",
+        type=Path,
+        default=Path(os.environ.get("EXPORT_DIR", "exports")),
+        help="the folder to write to (EXPORT_DIR, exports)",
+    )
+    files.add_argument(
+        "--with-secrets", action="store_true", help="passwords, salts and hashes too"
+    )
+    commands.add_parser("report", help="print a summary of the last run")
+    return parser
+
+
+def _failed(message: str, status: int = 1) -> int:
+    print(f"publish: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
