@@ -1,10 +1,11 @@
 """Makes up the users of a page, as text: encoding objects would take longer than making them up."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import md5, sha1, sha256
 from itertools import compress
 from string import ascii_letters, digits
+from uuid import UUID
 
 from local.api.dice import Dice
 from local.api.nations import NATIONS, SWISS_TITLES, TITLES
@@ -21,7 +22,8 @@ PICTURES = {
     ]
     for gender, folder, count in [("male", "men", 100), ("female", "women", 97)]
 }
-# In milliseconds. Version 1.4 stops the clock at its release: nobody is younger than 21 by then.
+EPOCH = datetime(1970, 1, 1)
+# Version 1.4 stopped its clock at its release, when nobody was younger than 21; in milliseconds.
 RELEASED = 1_653_344_189_000
 REGISTERED = (1_016_688_461_000, RELEASED)
 BORN = (-800_000_000_000, RELEASED - 21 * 365 * 86_400_000)
@@ -67,8 +69,8 @@ def _user(dice: Dice, request: Request, today: datetime) -> tuple[str, ...]:
         f'"longitude":"{dice.random() * 360 - 180:.4f}"}},"timezone":{dice.pick(TIMEZONES)}}}',
         f'"email":"{email_first}.{email_last}@example.com"',
         f'"login":{_login(dice, request.password)}',
-        f'"dob":{_date(dice.moment(*BORN), today)}',
-        f'"registered":{_date(dice.moment(*REGISTERED), today)}',
+        f'"dob":{_date(dice.number(*BORN), today)}',
+        f'"registered":{_date(dice.number(*REGISTERED), today)}',
         f'"phone":"{dice.fill(nation.phone)}"',
         f'"cell":"{dice.fill(nation.cell)}"',
         f'"id":{dice.fill(nation.id)}',
@@ -83,10 +85,11 @@ def _login(dice: Dice, asked: Password | None) -> str:
         password = "".join(dice.choices(characters, k=dice.number(low, high + 1)))
     else:
         password = dice.pick(passwords())
+    uuid = UUID(int=dice.getrandbits(128), version=4)
     salt = "".join(dice.choices(ascii_letters + digits, k=8))
     salted = (password + salt).encode()
     return (
-        f'{{"uuid":"{dice.uuid()}","username":"{dice.pick(USERNAMES)}{dice.number(100, 1000)}",'
+        f'{{"uuid":"{uuid}","username":"{dice.pick(USERNAMES)}{dice.number(100, 1000)}",'
         f'"password":{json.dumps(password)},"salt":"{salt}",'
         f'"md5":"{md5(salted, usedforsecurity=False).hexdigest()}",'
         f'"sha1":"{sha1(salted, usedforsecurity=False).hexdigest()}",'
@@ -94,6 +97,7 @@ def _login(dice: Dice, asked: Password | None) -> str:
     )
 
 
-def _date(at: datetime, today: datetime) -> str:
+def _date(milliseconds: int, today: datetime) -> str:
+    at = EPOCH + timedelta(milliseconds=milliseconds)
     age = today.year - at.year - ((today.month, today.day) < (at.month, at.day))
     return f'{{"date":"{at.isoformat(timespec="milliseconds")}Z","age":{age}}}'

@@ -40,7 +40,7 @@ def serve(port: int = 0, host: str = "127.0.0.1", limit: int | None = None) -> I
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # the default of 5 makes the sixth client at once wait a second
+    request_queue_size = 128  # beyond the default of 5, clients that connect at once are stalled
 
     def __init__(self, address: tuple[str, int], limit: int | None) -> None:
         super().__init__(address, _Handler)

@@ -1,0 +1,117 @@
+"""The whole pipeline, as its users drive it, on the embedded BigQuery."""
+
+import csv
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SAMPLES, Run, Warehouse
+
+
+@pytest.fixture
+def counts(run: Run, warehouse: Warehouse) -> Iterator[object]:
+    def count() -> dict[str, object]:
+        tables = {name: f"{run.analytics}.{name}" for name in ("users", "locations")}
+        tables["logins"] = f"{run.analytics}_restricted.logins"
+        tables["history"] = f"{run.analytics}_snapshots.users_history"
+        return {
+            name: warehouse.rows(f"select count(*) from {table}")[0][0]
+            for name, table in tables.items()
+        }
+
+    yield count
+
+
+def passes(done: "subprocess.CompletedProcess[str]") -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_users_of_the_api_end_in_tested_tables_and_files_and_a_second_build_changes_nothing(
+    run: Run, counts: object, tmp_path: Path
+) -> None:
+    passes(run("ingest", "--users", "1500", "--load-id", "one"))
+    passes(run("dbt", "source", "freshness"))
+    passes(run("dbt", "build"))
+    first = counts()  # type: ignore[operator]
+    assert first == {"users": 1500, "logins": 1500, "locations": 1500, "history": 1500}
+    passes(run("ingest", "--users", "1500", "--load-id", "one"))
+    passes(run("dbt", "build"))
+    assert counts() == first  # type: ignore[operator]
+
+    passes(run("publish", "csv"))
+    with (tmp_path / "exports/logins.csv").open(encoding="utf-8", newline="") as file:
+        assert {"login_uuid", "username"} <= set(next(csv.reader(file)))
+    text = (tmp_path / "exports/logins.csv").read_text(encoding="utf-8")
+    for secret in ("password", "salt", "md5", "sha1", "sha256"):
+        assert secret not in text.splitlines()[0]
+    passes(run("publish", "csv", "--with-secrets"))
+    with (tmp_path / "exports/logins.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    keys = [row["login_uuid"] for row in rows]
+    assert len(rows) == 1500 and keys == sorted(keys) and all(row["password"] for row in rows)
+
+    report = passes(run("publish", "report"))
+    assert re.search(r"users +1,500 ", report)
+    assert re.search(r"\d+ passed, \d warned, 0 failed", report)
+    assert "randomuser.users: pass" in report
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason="the saved answers of the real API are not here")
+def test_real_answers_land_once_and_warn_of_shared_user_names_and_passwords_alone(
+    run: Run, counts: object, tmp_path: Path
+) -> None:
+    files = [SAMPLES / f"randomuser-1.4-page{page}.json" for page in (1, 2)]
+    assert "Loaded 2,000 users" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
+    assert "Already loaded" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
+    for _ in range(2):
+        passes(run("dbt", "build"))
+        results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
+        warned = {r["unique_id"].split(".")[2] for r in results if r["status"] == "warn"}
+        assert warned == {"unique_logins_username", "unique_logins_password"}
+        assert counts() == {  # type: ignore[operator]
+            "users": 2000,
+            "logins": 2000,
+            "locations": 2000,
+            "history": 2000,
+        }
+    strict = run("dbt", "build", "--select", "logins", "--vars", "duplicate_passwords: error")
+    assert strict.returncode == 1
+
+
+def test_freshness_passes_after_a_load_and_fails_when_the_newest_is_too_old(
+    run: Run, warehouse: Warehouse
+) -> None:
+    passes(run("ingest", "--users", "10"))
+    passes(run("dbt", "source", "freshness"))
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 25 hour) "
+        "where loaded_at >= timestamp '1970-01-01'"
+    )
+    stale = run("dbt", "source", "freshness")
+    assert stale.returncode == 1 and "ERROR STALE" in stale.stdout
+
+
+def test_the_production_target_compiles_with_only_the_environment_set(run: Run) -> None:
+    passes(run("ingest", "--users", "10"))
+    token = {"BIGQUERY_METHOD": "oauth-secrets", "DBT_ENV_SECRET_BIGQUERY_TOKEN": "t"}
+    passes(run("dbt", "compile", "--target", "prod", **token))
+
+
+def test_nothing_outside_local_mentions_the_emulator() -> None:
+    folders = ["models", "macros", "snapshots", "seeds", "tests"]
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
+    files = [f for f in files if f.is_file() and f.suffix != ".pyc" and "python" not in f.parts]
+    named = [f for f in files if re.search(r"emulator|bqemu", f.read_text(), re.IGNORECASE)]
+    assert {file.parent for file in named} == {ROOT / "macros/local"}
+
+
+@pytest.mark.parametrize("command", [["csv"], ["report"]], ids=["csv", "report"])
+def test_publishing_before_a_build_says_what_to_run_first(run: Run, command: list[str]) -> None:
+    done = run("publish", *command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("publish: ") and "run `dbt build` first" in done.stderr
+    assert done.stderr.count("\n") == 1
