@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -18,7 +19,36 @@ from local.bigquery import bigquery as embedded_bigquery
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "../shared/samples"
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+@dataclass
+class Run:
+    """Runs a command of the project in datasets of the test's own."""
+
+    environment: dict[str, str]
+
+    def __call__(self, *command: str | Path, **extra: str) -> "subprocess.CompletedProcess[str]":
+        """Run it; keywords are added to its environment."""
+        words = [str(word) for word in command]
+        if words[0] in ("ingest", "publish"):
+            words = [sys.executable, "-m", *words]
+        return subprocess.run(
+            words,
+            cwd=ROOT,
+            env=self.environment | extra,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+
+    @property
+    def raw(self) -> str:
+        """The dataset that users land in."""
+        return self.environment["RAW_DATASET"]
+
+    @property
+    def analytics(self) -> str:
+        """dbt's dataset."""
+        return self.environment["ANALYTICS_DATASET"]
 
 
 @dataclass
@@ -52,31 +82,16 @@ def api_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def run(warehouse: Warehouse, api_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Run:
-    """Run a command of the project in datasets of the test's own; keywords are its environment.
-
-    `run.raw` and `run.analytics` name the datasets.
-    """
-    name = f"t{abs(hash(request.node.nodeid)):x}"
-    settings = environment(warehouse.url, api_url) | {
+def run(warehouse: Warehouse, api_url: str, tmp_path: Path) -> Run:
+    name = uuid4().hex[:12]
+    settings = {
         "RAW_DATASET": f"raw_{name}",
         "ANALYTICS_DATASET": f"analytics_{name}",
         "DBT_TARGET_PATH": str(tmp_path / "target"),
         "DBT_LOG_PATH": str(tmp_path / "logs"),
         "EXPORT_DIR": str(tmp_path / "exports"),
     }
-
-    def run_command(*command: str | Path, **extra: str) -> "subprocess.CompletedProcess[str]":
-        words = [str(word) for word in command]
-        if words[0] in ("ingest", "publish"):
-            words = [sys.executable, "-m", *words]
-        return subprocess.run(
-            words, cwd=ROOT, env=settings | extra, text=True, capture_output=True, check=False
-        )
-
-    run_command.raw = settings["RAW_DATASET"]  # type: ignore[attr-defined]
-    run_command.analytics = settings["ANALYTICS_DATASET"]  # type: ignore[attr-defined]
-    return run_command
+    return Run(environment(warehouse.url, api_url) | settings)
 
 
 os.environ.pop("BIGQUERY_EMULATOR_HOST", None)  # the tests bring their own

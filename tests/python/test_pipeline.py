@@ -4,15 +4,17 @@ import csv
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, SAMPLES, Run, Warehouse
 
+Counts = Callable[[], dict[str, object]]
+
 
 @pytest.fixture
-def counts(run: Run, warehouse: Warehouse) -> Iterator[object]:
+def counts(run: Run, warehouse: Warehouse) -> Counts:
     def count() -> dict[str, object]:
         tables = {name: f"{run.analytics}.{name}" for name in ("users", "locations")}
         tables["logins"] = f"{run.analytics}_restricted.logins"
@@ -22,7 +24,7 @@ def counts(run: Run, warehouse: Warehouse) -> Iterator[object]:
             for name, table in tables.items()
         }
 
-    yield count
+    return count
 
 
 def passes(done: "subprocess.CompletedProcess[str]") -> str:
@@ -31,16 +33,16 @@ def passes(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def test_users_of_the_api_end_in_tested_tables_and_files_and_a_second_build_changes_nothing(
-    run: Run, counts: object, tmp_path: Path
+    run: Run, counts: Counts, tmp_path: Path
 ) -> None:
     passes(run("ingest", "--users", "1500", "--load-id", "one"))
     passes(run("dbt", "source", "freshness"))
     passes(run("dbt", "build"))
-    first = counts()  # type: ignore[operator]
+    first = counts()
     assert first == {"users": 1500, "logins": 1500, "locations": 1500, "history": 1500}
     passes(run("ingest", "--users", "1500", "--load-id", "one"))
     passes(run("dbt", "build"))
-    assert counts() == first  # type: ignore[operator]
+    assert counts() == first
 
     passes(run("publish", "csv"))
     with (tmp_path / "exports/logins.csv").open(encoding="utf-8", newline="") as file:
@@ -62,7 +64,7 @@ def test_users_of_the_api_end_in_tested_tables_and_files_and_a_second_build_chan
 
 @pytest.mark.skipif(not SAMPLES.exists(), reason="the saved answers of the real API are not here")
 def test_real_answers_land_once_and_warn_of_shared_user_names_and_passwords_alone(
-    run: Run, counts: object, tmp_path: Path
+    run: Run, counts: Counts, tmp_path: Path
 ) -> None:
     files = [SAMPLES / f"randomuser-1.4-page{page}.json" for page in (1, 2)]
     assert "Loaded 2,000 users" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
@@ -72,7 +74,7 @@ def test_real_answers_land_once_and_warn_of_shared_user_names_and_passwords_alon
         results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
         warned = {r["unique_id"].split(".")[2] for r in results if r["status"] == "warn"}
         assert warned == {"unique_logins_username", "unique_logins_password"}
-        assert counts() == {  # type: ignore[operator]
+        assert counts() == {
             "users": 2000,
             "logins": 2000,
             "locations": 2000,
