@@ -22,7 +22,7 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/setup.txt
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
 	ln -sf ../profiles.yml.example .venv/profiles.yml
-	$(BIN)/python -m local.packages
+	DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
 
 demo: setup  ## 10,000 users from a stand-in API to tested tables and CSVs, on an embedded BigQuery
