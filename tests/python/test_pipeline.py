@@ -117,3 +117,39 @@ def test_publishing_before_a_build_says_what_to_run_first(run: Run, command: lis
     assert done.returncode == 1
     assert done.stderr.startswith("publish: ") and "run `dbt build` first" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_stays(
+    run: Run, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    def answer(first_name: str, *uuids: int) -> Path:
+        users = [
+            {
+                "login": {
+                    "uuid": f"00000000-0000-4000-8000-{uuid:012}",
+                    "username": f"user{uuid}",
+                    "password": f"secret{uuid}",
+                },
+                "name": {"first": first_name},
+            }
+            for uuid in uuids
+        ]
+        info = {"seed": "s", "results": len(users), "page": 1, "version": "1.4"}
+        file = tmp_path / f"{first_name}.json"
+        file.write_text(json.dumps({"results": users, "info": info}))
+        return file
+
+    def people() -> list[tuple[object, ...]]:
+        return warehouse.rows(f"select first_name from {run.analytics}.users order by user_id")
+
+    passes(run("ingest", "--load-id", "on-time", "--from-file", answer("OnTime", 1, 2)))
+    passes(run("dbt", "build"))
+    passes(run("ingest", "--load-id", "late", "--from-file", answer("Late", 2, 3)))
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 1 day) "
+        "where load_id = 'late' and loaded_at >= timestamp '1970-01-01'"
+    )
+    passes(run("dbt", "build"))
+    assert people() == [("OnTime",), ("OnTime",), ("Late",)]
+    passes(run("dbt", "build", "--full-refresh"))
+    assert people() == [("OnTime",), ("OnTime",), ("Late",)]
