@@ -51,7 +51,7 @@ lint: setup  ## ruff, mypy, SQLFluff
 
 # Compiling an incremental model asks the warehouse what is there.
 sqlfluff:
-	sqlfluff lint models tests macros snapshots
+	sqlfluff lint models tests
 
 build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build

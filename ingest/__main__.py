@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("ingest").setLevel(logging.INFO)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its "Retrying" repeats the whole query
     try:
         print(_run(flags, Settings.read(randomuser_users=flags.users)))
     except SettingsError as error:
@@ -40,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     except LandingError as error:
         return _failed(str(error))
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        return _failed(f"BigQuery refused or did not answer: {_one_line(error)}")
+        return _failed(
+            f"BigQuery refused or did not answer: {_one_line(error)}; is GOOGLE_CLOUD_PROJECT "
+            "right, may this account write there, and is BIGQUERY_EMULATOR_HOST (if set) up?"
+        )
     except KeyboardInterrupt:
         return _failed("interrupted; run the same command again to finish", status=130)
     return 0

@@ -17,7 +17,7 @@ recent as (
 
     select * from locations
     {% if is_incremental() %}
-    where loaded_at >= {{ lookback_start() }}
+        where loaded_at >= {{ lookback_start() }}
     {% endif %}
 
 ),

@@ -18,7 +18,7 @@ recent as (
 
     select * from logins
     {% if is_incremental() %}
-    where loaded_at >= {{ lookback_start() }}
+        where loaded_at >= {{ lookback_start() }}
     {% endif %}
 
 ),

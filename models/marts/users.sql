@@ -17,7 +17,7 @@ recent as (
 
     select * from users
     {% if is_incremental() %}
-    where loaded_at >= {{ lookback_start() }}
+        where loaded_at >= {{ lookback_start() }}
     {% endif %}
 
 ),

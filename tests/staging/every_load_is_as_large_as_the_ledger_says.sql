@@ -14,13 +14,15 @@ landed as (
 )
 
 select
-    load_id,
+    landed.load_id,
+    loads.load_id as load_id_in_ledger,
     landed.users_in_raw,
     loads.users_landed,
     loads.users_received,
     loads.users_asked
 from landed
-full join {{ source('randomuser', 'loads') }} as loads using (load_id)
+full outer join {{ source('randomuser', 'loads') }} as loads
+    on landed.load_id = loads.load_id
 where
     coalesce(landed.users_in_raw != loads.users_landed, true)
     or loads.users_landed != loads.users_received

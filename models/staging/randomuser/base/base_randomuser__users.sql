@@ -14,9 +14,9 @@ source as (
 
     select * from {{ source('randomuser', 'users') }}
     {% if is_incremental() %}
-    where loaded_at >= {{ lookback_start() }}
+        where loaded_at >= {{ lookback_start() }}
     {% else %}
-    where loaded_at >= timestamp '1970-01-01 00:00:00+00'
+        where loaded_at >= timestamp '1970-01-01 00:00:00+00'
     {% endif %}
 
 ),
@@ -27,7 +27,7 @@ objects as (
     select
         *,
         json_query(payload, '$.login') as login,
-        json_query(payload, '$.name') as name,
+        json_query(payload, '$.name') as person,
         json_query(payload, '$.location') as location,
         json_query(payload, '$.location.street') as street,
         json_query(payload, '$.id') as identity,
@@ -58,9 +58,9 @@ parsed as (
 
         -- person
         json_value(payload, '$.gender') as gender,
-        json_value(name, '$.title') as title,
-        json_value(name, '$.first') as first_name,
-        json_value(name, '$.last') as last_name,
+        json_value(person, '$.title') as title,
+        json_value(person, '$.first') as first_name,
+        json_value(person, '$.last') as last_name,
         json_value(payload, '$.email') as email,
         json_value(payload, '$.phone') as phone,
         json_value(payload, '$.cell') as cell_phone,
