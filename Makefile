@@ -7,7 +7,7 @@ LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo pipeline test lint sqlfluff build lock clean
+.PHONY: help setup demo pipeline test lint sqlfluff build erd lock clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ sqlfluff:
 
 build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build
+
+erd: setup  ## draw docs/erd.md anew
+	$(BIN)/python docs/erd.py > docs/erd.md
 
 lock: setup  ## lock the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --only-group setup -o requirements/setup.txt

@@ -1,0 +1,24 @@
+"""The pages that are drawn from the project still fit it."""
+
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def test_the_erd_is_the_one_that_the_contracts_and_relationship_tests_give() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/erd.py"], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (ROOT / "docs/erd.md").read_text() == done.stdout, (
+        "run `make erd` and commit docs/erd.md"
+    )
+
+
+def test_the_readme_names_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    example = (ROOT / ".env.example").read_text()
+    for line in example.splitlines():
+        if "=" in line and not line.startswith("#"):
+            assert f"`{line.split('=')[0]}`" in readme
