@@ -31,8 +31,7 @@ Landed = Callable[[], list[tuple[object, ...]]]
 
 @pytest.fixture
 def raw(run: Run) -> str:
-    name: str = run.raw
-    return name
+    return run.raw
 
 
 @pytest.fixture
@@ -150,7 +149,7 @@ class Dying(Warehouse):
 @pytest.fixture
 def dying(raw: str, warehouse: Tables) -> Dying:
     return Dying(
-        Settings(
+        Settings.read(
             google_cloud_project=warehouse.project,
             bigquery_emulator_host=warehouse.url,
             raw_dataset=raw,
@@ -250,5 +249,5 @@ def failed_in_one_line(done: "subprocess.CompletedProcess[str]") -> str:
     """Check that it failed as it should and return what it said, its log lines aside."""
     assert done.returncode == 1 and not done.stdout and "Traceback" not in done.stderr
     (line,) = [x for x in done.stderr.splitlines() if not re.match(r"\d{4}-\d\d-\d\d ", x)]
-    assert line.startswith("ingest: ")
+    assert line.startswith("ingest: ") and "Retrying" not in done.stderr
     return line
