@@ -20,24 +20,27 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older: make PYTHON=..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/setup.txt
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements/dev.txt
 	ln -sf ../profiles.yml.example .venv/profiles.yml
 	DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
 
 demo: setup  ## 10,000 users from a stand-in API to tested tables and CSVs, on an embedded BigQuery
 	@$(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
-	@echo "next"
-	@echo "  $(LOCAL) dbt show --select users             look into a table"
-	@echo "  $(LOCAL) python -m ingest --users 500        load some more, then dbt build"
-	@echo "  README.md, 'On real BigQuery'                       the same, with your own project"
+	@printf '%s\n' next \
+		'  $(LOCAL) dbt show --select users' \
+		'      looks into a table' \
+		'  $(LOCAL) python -m ingest --users 500' \
+		'      loads some more; then `dbt build` likewise' \
+		'  README.md, "On real BigQuery"' \
+		'      the same with a project of your own'
 
 # Load, check freshness, build and test, publish: what a schedule runs, against whatever the
 # environment names. The report comes whatever the build said.
 pipeline:
 	python -m ingest $(if $(USERS),--users $(USERS))
 	dbt --quiet source freshness
-	dbt --quiet build; status=$$?; \
+	@dbt --quiet build; status=$$?; \
 		{ [ $$status -ne 0 ] || python -m publish csv; } && python -m publish report && exit $$status
 
 test: setup lint  ## everything that checks the project
@@ -57,7 +60,7 @@ build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build
 
 erd: setup  ## draw docs/erd.md anew
-	$(BIN)/python docs/erd.py > docs/erd.md
+	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
 
 lock: setup  ## lock the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --only-group setup -o requirements/setup.txt
