@@ -16,9 +16,7 @@ locations as (
 recent as (
 
     select * from locations
-    {% if is_incremental() %}
-        where loaded_at >= {{ lookback_start() }}
-    {% endif %}
+    where loaded_at >= {{ lookback_start() }}
 
 ),
 

@@ -17,9 +17,7 @@ logins as (
 recent as (
 
     select * from logins
-    {% if is_incremental() %}
-        where loaded_at >= {{ lookback_start() }}
-    {% endif %}
+    where loaded_at >= {{ lookback_start() }}
 
 ),
 

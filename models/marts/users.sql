@@ -16,9 +16,7 @@ users as (
 recent as (
 
     select * from users
-    {% if is_incremental() %}
-        where loaded_at >= {{ lookback_start() }}
-    {% endif %}
+    where loaded_at >= {{ lookback_start() }}
 
 ),
 

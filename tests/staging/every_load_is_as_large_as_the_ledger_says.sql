@@ -8,8 +8,15 @@ landed as (
         load_id,
         count(*) as users_in_raw
     from {{ source('randomuser', 'users') }}
-    where loaded_at >= timestamp '1970-01-01 00:00:00+00'
+    where loaded_at >= {{ tested_from() }}
     group by load_id
+
+),
+
+loads as (
+
+    select * from {{ source('randomuser', 'loads') }}
+    where loaded_at >= {{ tested_from() }}
 
 )
 
@@ -21,7 +28,7 @@ select
     loads.users_received,
     loads.users_asked
 from landed
-full outer join {{ source('randomuser', 'loads') }} as loads
+full outer join loads
     on landed.load_id = loads.load_id
 where
     coalesce(landed.users_in_raw != loads.users_landed, true)

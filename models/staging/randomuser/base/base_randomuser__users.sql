@@ -13,11 +13,7 @@ with
 source as (
 
     select * from {{ source('randomuser', 'users') }}
-    {% if is_incremental() %}
-        where loaded_at >= {{ lookback_start() }}
-    {% else %}
-        where loaded_at >= timestamp '1970-01-01 00:00:00+00'
-    {% endif %}
+    where loaded_at >= {{ lookback_start() }}
 
 ),
 
