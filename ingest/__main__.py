@@ -1,123 +1,20 @@
-"""Land users of the randomuser.me API in BigQuery, as sent, exactly once.
+"""`python -m ingest`: see ingest/cli.py."""
 
-A load is all or nothing, and a load id that has landed never lands again: run the same command
-as often as you like. Without --load-id every run is a load of its own, and a replay of files is
-known by their content.
-"""
-
-import argparse
-import logging
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from uuid import uuid4
 
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-from requests import RequestException
-from tqdm import tqdm
-
-from ingest import api, files
-from ingest.answers import Page, SourceError
-from ingest.settings import Settings, SettingsError
-from ingest.warehouse import LandingError, Warehouse
-
-LOAD_ID_LENGTH = 200
+# Google's client and pyarrow import these where they are installed, and dbt-bigquery installs
+# them: for DataFrames and gRPC, which the loader does not use, they would take half of its memory.
+UNUSED = {"grpc", "numpy", "pandas"}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the loader: 0 landed or already landed, 1 failed and nothing landed, 2 wrong use."""
-    flags = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    logging.getLogger("ingest").setLevel(logging.INFO)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its "Retrying" repeats the whole query
-    try:
-        print(_run(flags, Settings.read(randomuser_users=flags.users)))
-    except SettingsError as error:
-        return _failed(f"wrong settings: {error}", status=2)
-    except SourceError as error:
-        return _failed(f"{error}; nothing was landed")
-    except LandingError as error:
-        return _failed(str(error))
-    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        return _failed(
-            f"BigQuery refused or did not answer: {_one_line(error)}; is GOOGLE_CLOUD_PROJECT "
-            "right, may this account write there, and is BIGQUERY_EMULATOR_HOST (if set) up?"
-        )
-    except KeyboardInterrupt:
-        return _failed("interrupted; run the same command again to finish", status=130)
-    return 0
-
-
-def _run(flags: argparse.Namespace, settings: Settings) -> str:
-    if flags.from_file:
-        load_id = flags.load_id or files.load_id_of(flags.from_file)
-        asked, source = None, " ".join(map(str, flags.from_file))
-        pages = files.pages(flags.from_file)
-    else:
-        load_id = flags.load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
-        asked, source = settings.randomuser_users, settings.randomuser_url
-        seed = api.seed_of(load_id)
-        pages = api.pages(source, asked, seed, settings.randomuser_password)
-    pages = _shown(pages, asked)
-    table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users"
-    if flags.dry_run:
-        users = sum(len(page.users) for page in pages)
-        return f"Would load {users:,} users into {table} (load {load_id}); nothing was landed"
-    warehouse = Warehouse(settings)
-    warehouse.prepare()
-    landed = warehouse.landed(load_id)
-    if landed is not None:
-        return f"Already loaded: {landed:,} users in {table} (load {load_id}); nothing to do"
-    landed = warehouse.land(load_id, pages, asked, source)
-    return f"Loaded {landed:,} users into {table} (load {load_id})"
-
-
-def _shown(pages: Iterator[Page], asked: int | None) -> Iterator[Page]:
-    """Pass the pages on, with a progress bar where someone is watching."""
-    with tqdm(total=asked, unit="user", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
-        for page in pages:
-            bar.update(len(page.users))
-            yield page
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ingest",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--load-id", type=_load_id, help="the load's identity; a scheduler gives its data interval"
-    )
-    origin = parser.add_mutually_exclusive_group()
-    origin.add_argument("--users", type=int, help="how many to ask for (RANDOMUSER_USERS, 1000)")
-    origin.add_argument(
-        "--from-file", type=Path, nargs="+", metavar="FILE", help="replay saved answers instead"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="fetch and check everything, land nothing"
-    )
-    return parser
-
-
-def _load_id(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > LOAD_ID_LENGTH:
-        raise argparse.ArgumentTypeError(
-            f"a load id is 1 to {LOAD_ID_LENGTH} printable characters, got {text!r}"
-        )
-    return text
-
-
-def _failed(message: str, status: int = 1) -> int:
-    print(f"ingest: {message}", file=sys.stderr)
-    return status
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500]
+class _Without:
+    def find_spec(self, name: str, *_: object) -> None:
+        if name in UNUSED:
+            raise ModuleNotFoundError(f"the loader does without {name}", name=name)
 
 
 if __name__ == "__main__":
+    sys.meta_path.insert(0, _Without())
+    from ingest.cli import main
+
     sys.exit(main())

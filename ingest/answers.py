@@ -34,7 +34,8 @@ class Page(msgspec.Struct):
     """Users of one answer, in order, with where they came from."""
 
     info: Info
-    users: list[bytes]
+    users: list[msgspec.Raw]
+    """Each user's JSON text, as sent."""
     fetched_at: datetime
     """When the answer was complete, UTC."""
 
@@ -65,4 +66,4 @@ def read_page(body: bytes, origin: str) -> Page:
             f"{origin} says that it holds {answer.info.results} users and holds "
             f"{len(answer.results)}"
         )
-    return Page(answer.info, [bytes(user) for user in answer.results], datetime.now(UTC))
+    return Page(answer.info, answer.results, datetime.now(UTC))

@@ -18,7 +18,7 @@ from urllib3.util import Retry
 from ingest.answers import Page, SourceError, read_page
 
 PAGE_USERS = 1_000  # the API's cap is 5,000; smaller pages keep memory and retries small
-CONCURRENCY = 4
+CONCURRENCY = 2  # pages being fetched at once; the limit below leaves no use for more
 TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
 DEFAULT_VERSION = "1.4"  # what the API answers where the URL names no version
 # The API allows 20,000 users an address in five minutes and does not say when to come back, so

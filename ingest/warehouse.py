@@ -9,6 +9,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -84,10 +85,7 @@ class Warehouse:
         """
         started_at = datetime.now(UTC)
         with self._staging() as staging:
-            received = 0
-            for file, received in parts(pages, load_id):
-                self._stage(file, staging)
-                log.info("received %s users", f"{received:,}")
+            received = self._stage(parts(pages, load_id), staging)
             staged = self.client.get_table(staging).num_rows
             if staged != received:
                 raise LandingError(
@@ -120,14 +118,29 @@ class Warehouse:
         finally:
             self.client.delete_table(name, not_found_ok=True)
 
-    def _stage(self, file: IO[bytes], staging: str) -> None:
+    def _stage(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
+        """Send each part while the next is being fetched; return how many users were sent."""
+        received = 0
+        sent: list[Future[bigquery.LoadJob]] = []
+        with ThreadPoolExecutor(1) as sender:
+            for file, received in files:
+                log.info("received %s users", f"{received:,}")
+                if sent:
+                    sent[-1].result()  # no more than one waits to be sent
+                sent.append(sender.submit(self._send, file, staging))
+        for part in sent:
+            part.result().result()
+        return received
+
+    def _send(self, file: IO[bytes], staging: str) -> bigquery.LoadJob:
         config = bigquery.LoadJobConfig(
             source_format=bigquery.SourceFormat.PARQUET,
             schema=tables.STAGING,
             create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
             write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
         )
-        self.client.load_table_from_file(file, staging, rewind=True, job_config=config).result()
+        with file:
+            return self.client.load_table_from_file(file, staging, rewind=True, job_config=config)
 
     def _once(self, step: str, sql: str, *, load_id: str, staging: str = "", **values: Any) -> None:
         """Run a statement of which no two may run at once for one load.

@@ -10,12 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bqemulator.server
 import duckdb
 import duckdb_extensions
+import sqlglot
 from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.server import EmulatorServer
+from bqemulator.sql import translator
 from bqemulator.versioning.snapshots import SnapshotManager
+from sqlglot import exp
+
+from local.engine import Engine
 
 # BigQuery gives time travel and transactions for nothing; the emulator pays for each with a full
 # copy of the table at every write, kept for seven days. The project uses no time travel and no
@@ -33,6 +39,29 @@ async def _no_copy(self: ScriptInterpreter, sql: str) -> None:
 
 SnapshotManager.capture = _capture_on_request  # type: ignore[method-assign, assignment]
 ScriptInterpreter._snapshot_dml_targets = _no_copy  # type: ignore[method-assign]
+bqemulator.server.DuckDBEngine = Engine  # type: ignore[attr-defined]
+
+
+# BigQuery makes a table with an enforced contract by `create table (columns and keys) as (select
+# ...)`. The emulator takes a column list before a bare `select` alone, and no keys that are not
+# enforced. The list is left out: that the columns fit it, dbt has made sure of before.
+def _without_columns(sql: str) -> str:
+    try:
+        statement = sqlglot.parse_one(sql, read="bigquery")
+    except sqlglot.ParseError:
+        return sql  # the emulator says what is wrong with it
+    if not (
+        isinstance(statement, exp.Create)
+        and statement.kind == "TABLE"
+        and isinstance(statement.this, exp.Schema)
+        and isinstance(statement.expression, exp.Query)
+    ):
+        return sql
+    statement.set("this", statement.this.this)
+    return statement.sql("bigquery")
+
+
+translator.rewrite_create_table_schema_ctas = _without_columns  # type: ignore[attr-defined, assignment]
 
 
 async def serve(data_dir: Path, port_fd: int) -> None:

@@ -87,7 +87,7 @@ def test_users_of_three_pages_land_in_order_and_once(
     assert {row[5] for row in rows} <= set(range(24, 33))
     password = Settings.model_fields["randomuser_password"].default
     pages = api.pages(api_url, 2500, api.seed_of("x"), password)
-    sent = [json.loads(user)["login"]["uuid"] for page in pages for user in page.users]
+    sent = [json.loads(bytes(user))["login"]["uuid"] for page in pages for user in page.users]
     assert [row[2] for row in rows] == sent
 
     ledger = (

@@ -87,7 +87,7 @@ def test_another_http_status_is_refused_and_a_redirect_is_not_followed(
 def test_a_right_answer_passes_and_the_url_says_which_version_is_right(wrong_api: WrongApi) -> None:
     wrong_api.body = answered
     (page,) = api.pages(wrong_api.url, 3, SEED, "")
-    assert [json.loads(user)["login"]["uuid"] for user in page.users] == ["0", "1", "2"]
+    assert [json.loads(bytes(user))["login"]["uuid"] for user in page.users] == ["0", "1", "2"]
     with pytest.raises(SourceError, match=re.escape("('0123x', 3, 1, '1.3'), got")):
         list(api.pages(f"{wrong_api.url}1.3/", 3, SEED, ""))
 

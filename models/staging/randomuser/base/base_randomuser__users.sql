@@ -17,21 +17,6 @@ source as (
 
 ),
 
--- the payload's objects first, and the fields out of those: the payload is walked once
-objects as (
-
-    select
-        *,
-        json_query(payload, '$.login') as login,
-        json_query(payload, '$.name') as person,
-        json_query(payload, '$.location') as location,
-        json_query(payload, '$.location.street') as street,
-        json_query(payload, '$.id') as identity,
-        json_query(payload, '$.picture') as picture
-    from source
-
-),
-
 parsed as (
 
     select
@@ -44,47 +29,47 @@ parsed as (
         payload,
 
         -- login
-        lower(json_value(login, '$.uuid')) as user_id,
-        json_value(login, '$.username') as username,
-        json_value(login, '$.password') as password,
-        json_value(login, '$.salt') as salt,
-        json_value(login, '$.md5') as md5,
-        json_value(login, '$.sha1') as sha1,
-        json_value(login, '$.sha256') as sha256,
+        lower(json_value(payload, '$.login.uuid')) as user_id,
+        json_value(payload, '$.login.username') as username,
+        json_value(payload, '$.login.password') as password,
+        json_value(payload, '$.login.salt') as salt,
+        json_value(payload, '$.login.md5') as md5,
+        json_value(payload, '$.login.sha1') as sha1,
+        json_value(payload, '$.login.sha256') as sha256,
 
         -- person
         json_value(payload, '$.gender') as gender,
-        json_value(person, '$.title') as title,
-        json_value(person, '$.first') as first_name,
-        json_value(person, '$.last') as last_name,
+        json_value(payload, '$.name.title') as title,
+        json_value(payload, '$.name.first') as first_name,
+        json_value(payload, '$.name.last') as last_name,
         json_value(payload, '$.email') as email,
         json_value(payload, '$.phone') as phone,
         json_value(payload, '$.cell') as cell_phone,
         json_value(payload, '$.nat') as nationality,
-        nullif(json_value(identity, '$.name'), '') as identity_name,
-        json_value(identity, '$.value') as identity_value,
-        json_value(picture, '$.large') as picture_url,
+        nullif(json_value(payload, '$.id.name'), '') as identity_name,
+        json_value(payload, '$.id.value') as identity_value,
+        json_value(payload, '$.picture.large') as picture_url,
         date(safe_cast(json_value(payload, '$.dob.date') as timestamp)) as born_on,
         safe_cast(json_value(payload, '$.registered.date') as timestamp) as registered_at,
 
         -- location; the street was one string before version 1.3, number first
         coalesce(
-            json_value(street, '$.number'),
-            regexp_extract(json_value(street, '$'), r'^([0-9]+) ')
+            json_value(payload, '$.location.street.number'),
+            regexp_extract(json_value(payload, '$.location.street'), r'^([0-9]+) ')
         ) as street_number,
         coalesce(
-            json_value(street, '$.name'),
-            regexp_replace(json_value(street, '$'), r'^[0-9]+ ', '')
+            json_value(payload, '$.location.street.name'),
+            regexp_replace(json_value(payload, '$.location.street'), r'^[0-9]+ ', '')
         ) as street_name,
-        json_value(location, '$.city') as city,
-        json_value(location, '$.state') as state,
-        json_value(location, '$.country') as country,
-        json_value(location, '$.postcode') as postcode,
-        safe_cast(json_value(location, '$.coordinates.latitude') as float64) as latitude,
-        safe_cast(json_value(location, '$.coordinates.longitude') as float64) as longitude,
-        json_value(location, '$.timezone.offset') as timezone_offset,
-        json_value(location, '$.timezone.description') as timezone_description
-    from objects
+        json_value(payload, '$.location.city') as city,
+        json_value(payload, '$.location.state') as state,
+        json_value(payload, '$.location.country') as country,
+        json_value(payload, '$.location.postcode') as postcode,
+        safe_cast(json_value(payload, '$.location.coordinates.latitude') as float64) as latitude,
+        safe_cast(json_value(payload, '$.location.coordinates.longitude') as float64) as longitude,
+        json_value(payload, '$.location.timezone.offset') as timezone_offset,
+        json_value(payload, '$.location.timezone.description') as timezone_description
+    from source
 
 ),
 
