@@ -7,7 +7,7 @@ LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo pipeline test lint sqlfluff build erd lock clean
+.PHONY: help setup demo pipeline test lint sqlfluff build erd bench lock clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,10 +62,19 @@ build: setup  ## dbt build on the embedded BigQuery
 erd: setup  ## draw docs/erd.md anew
 	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
 
+bench: setup .venv/bench/ready  ## measure against dlt and DuckDB into docs/benchmarks.md; QUICK=1: a try
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+.venv/bench/ready: requirements/bench.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/bench
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/bench/bin/python $<
+	@touch $@
+
 lock: setup  ## lock the dependencies of pyproject.toml anew
-	$(BIN)/uv pip compile $(LOCK) pyproject.toml --only-group setup -o requirements/setup.txt
+	$(BIN)/uv pip compile $(LOCK) --group setup -o requirements/setup.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
+	$(BIN)/uv pip compile $(LOCK) --group bench -o requirements/bench.txt
 
 LOCK := --quiet --upgrade --universal --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header

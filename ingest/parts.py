@@ -11,7 +11,7 @@ from ingest.answers import Page
 
 # Many pages go into one load job, of which BigQuery allows a table 1,500 a day; the fewer, the
 # less of a load is sent while the rest is still being fetched.
-PART_USERS = 20_000
+PART_USERS = 10_000
 
 SCHEMA = pa.schema(
     [

@@ -6,7 +6,9 @@ that it never outlives the process that started it, not even one that was killed
 
 import asyncio
 import os
+import socket
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +63,34 @@ def _without_columns(sql: str) -> str:
     return statement.sql("bigquery")
 
 
+# The emulator parses a statement anew in each of some twenty steps.
+_parsed = lru_cache(64)(sqlglot.parse_one)
+
+
+def _copy_of_parsed(sql: str, **options: Any) -> Any:
+    return _parsed(sql, **options).copy()
+
+
+sqlglot.parse_one = _copy_of_parsed  # type: ignore[assignment]
 translator.rewrite_create_table_schema_ctas = _without_columns  # type: ignore[attr-defined, assignment]
+
+
+def _port(data_dir: Path) -> int:
+    """The port of last time, or 0 if it is taken: dbt parses all anew when the address changes."""
+    try:
+        port = int((data_dir / "port").read_text())
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("127.0.0.1", port))
+    except (OSError, ValueError):
+        return 0
+    return port
 
 
 async def serve(data_dir: Path, port_fd: int) -> None:
     """Serve the tables in `data_dir` (made if missing) until standard input closes."""
     settings = Settings(
-        rest_port=0,
+        rest_port=_port(data_dir),
         grpc_port=0,
         persistence_mode=PersistenceMode.PERSISTENT,
         data_dir=data_dir,
@@ -76,6 +99,7 @@ async def serve(data_dir: Path, port_fd: int) -> None:
     )
     server = EmulatorServer(settings)
     await server.start()
+    (data_dir / "port").write_text(str(server.rest_port))
     with os.fdopen(port_fd, "w") as pipe:
         pipe.write(f"{server.rest_port}\n")
     await asyncio.to_thread(sys.stdin.buffer.read)

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from statements import Recording, record
 
 from local.__main__ import PROJECT, environment
 from local.api import serve
@@ -92,6 +93,13 @@ def run(warehouse: Warehouse, api_url: str, tmp_path: Path) -> Run:
         "EXPORT_DIR": str(tmp_path / "exports"),
     }
     return Run(environment(warehouse.url, api_url) | settings)
+
+
+@pytest.fixture(scope="session")
+def recording(
+    warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Recording:
+    return record(warehouse.url, api_url, tmp_path_factory.mktemp("prod"))
 
 
 os.environ.pop("BIGQUERY_EMULATOR_HOST", None)  # the tests bring their own

@@ -146,7 +146,7 @@ def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_
     passes(run("dbt", "build"))
     passes(run("ingest", "--load-id", "late", "--from-file", answer("Late", 2, 3)))
     warehouse.rows(
-        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 1 day) "
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 5 hour) "
         "where load_id = 'late' and loaded_at >= timestamp '1970-01-01'"
     )
     passes(run("dbt", "build"))

@@ -1,0 +1,181 @@
+"""Everything that the project sends to BigQuery for target prod, recorded on its way.
+
+The project's commands run against the embedded BigQuery, twice: the first time nothing is there,
+the second time the incremental forms are sent. A proxy in front of it takes down every request
+as it was sent, so what the embedded BigQuery makes of it does not count.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from google.cloud.bigquery import ScalarQueryParameter
+
+from local.__main__ import environment
+
+ROOT = Path(__file__).parents[2]
+
+# Unit tests have no incremental form.
+COMMANDS = {
+    "first": ["ingest --users 50", "dbt build"],
+    "incremental": [
+        "ingest --users 60",
+        "dbt source freshness",
+        "dbt build --exclude-resource-type unit_test",
+        "publish csv",
+        "publish csv --with-secrets",
+        "publish report",
+    ],
+}
+
+
+@dataclass
+class Statement:
+    """A statement as sent, with its parameters, and where in the project it comes from."""
+
+    sql: str
+    parameters: list[ScalarQueryParameter] = field(default_factory=list)
+    file: str = ""  # the project's, such as models/marts/users.sql; "dbt" where dbt asks by itself
+    phase: str = ""  # "first" or "incremental"
+    node_id: str | None = None  # dbt's name of the model, test, ...; None where it names none
+
+
+@dataclass
+class Recording:
+    """What was sent: statements in their order, and the tables that no statement makes."""
+
+    statements: list[Statement] = field(default_factory=list)
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)  # name: {column: type}
+    manifest: dict[str, Any] = field(default_factory=dict)  # dbt's
+    failed: str = ""  # what the command said that failed; it was the last
+
+
+def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
+    """Run the commands against an empty warehouse, with their files in `folder`."""
+    recording, sent = Recording(), list[dict[str, Any]]()
+    with _proxy(warehouse_url, sent) as url:
+        profiles = yaml.safe_load((ROOT / "profiles.yml.example").read_text())
+        profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
+        (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
+        variables = environment(url, api_url) | {
+            "RAW_DATASET": "raw_of_prod",
+            "ANALYTICS_DATASET": "analytics_of_prod",
+            "BIGQUERY_METHOD": "oauth-secrets",
+            "DBT_ENV_SECRET_BIGQUERY_TOKEN": "unused",
+            "DBT_TARGET": "prod",
+            "DBT_PROFILES_DIR": str(folder),
+            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_LOG_PATH": str(folder / "logs"),
+            "EXPORT_DIR": str(folder / "exports"),
+        }
+        for phase, commands in COMMANDS.items():
+            for command in commands:
+                sent.clear()
+                program, *words = command.split()
+                start = [program] if program == "dbt" else [sys.executable, "-m", program]
+                done = subprocess.run(
+                    [*start, *words],
+                    cwd=ROOT,
+                    env=variables,
+                    text=True,
+                    capture_output=True,
+                    check=False,
+                )
+                if (manifest := folder / "target/manifest.json").exists():
+                    recording.manifest = json.loads(manifest.read_text())
+                for request in sent:
+                    _take_down(recording, request, phase, program)
+                if done.returncode:
+                    recording.failed = f"{command}: {done.stdout}{done.stderr}"
+                    return recording
+    return recording
+
+
+@contextmanager
+def _proxy(target: str, sent: list[dict[str, Any]]) -> Iterator[str]:
+    """Pass requests on to `target`, append the JSON of those that post some, yield the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.command == "POST" and "json" in self.headers.get("Content-Type", ""):
+                sent.append(json.loads(body))
+            connection = HTTPConnection(urlsplit(target).netloc)
+            connection.request(self.command, self.path, body, dict(self.headers))
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def _take_down(recording: Recording, request: dict[str, Any], phase: str, program: str) -> None:
+    """Add the statement of a request, or the table that it makes or loads, to the recording."""
+    job = request.get("configuration", {})
+    query = job.get("query", request)  # a body of jobs.insert or of jobs.query
+    if sql := query.get("query"):
+        asked = query.get("queryParameters", [])
+        parameters = [ScalarQueryParameter.from_api_repr(parameter) for parameter in asked]
+        comment = re.match(r'/\* .*?"node_id": "([^"]+)"', sql)
+        node_id = comment[1] if comment else None
+        file = _dbt_file(recording.manifest, node_id) if program == "dbt" else _file(program, sql)
+        recording.statements.append(Statement(sql, parameters, file, phase, node_id))
+    load = job.get("load", request)
+    table = load.get("destinationTable") or load.get("tableReference")
+    if table and "schema" in load:
+        name = "{projectId}.{datasetId}.{tableId}".format(**table)
+        recording.tables[name] = {it["name"]: it["type"] for it in load["schema"]["fields"]}
+
+
+def _dbt_file(manifest: dict[str, Any], node_id: str | None) -> str:
+    if node_id in manifest.get("unit_tests", {}):  # what it sends is the model's, with other rows
+        node_id = manifest["unit_tests"][node_id]["depends_on"]["nodes"][0]
+    for kind in ("nodes", "sources"):
+        if node_id in manifest.get(kind, {}):
+            return str(manifest[kind][node_id]["original_file_path"])
+    return "dbt"
+
+
+def _file(package: str, sql: str) -> str:
+    """Find the Python file with the text that a statement was made of, names filled in."""
+    found = {"": package}
+    for file in (ROOT / package).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [it.value if isinstance(it, ast.Constant) else "{}" for it in node.values]
+            else:
+                parts = [node.value] if isinstance(node, ast.Constant) else []
+            text = "".join(map(str, parts))
+            if re.fullmatch(".+".join(map(re.escape, re.split(r"{\w*}", text))), sql, re.DOTALL):
+                found[text] = str(file.relative_to(ROOT))
+    return found[max(found, key=len)]
