@@ -7,7 +7,7 @@ LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo pipeline test lint sqlfluff build erd bench lock clean
+.PHONY: help setup demo pipeline test lint sqlfluff build erd cost bench lock clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ build: setup  ## dbt build on the embedded BigQuery
 
 erd: setup  ## draw docs/erd.md anew
 	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
+
+cost: setup  ## count what an hourly run reads into docs/cost.md
+	PYTHONPATH=.:tests/python $(BIN)/python docs/cost.py > docs/cost.md.new && mv docs/cost.md.new docs/cost.md
 
 bench: setup .venv/bench/ready  ## measure against dlt and DuckDB into docs/benchmarks.md; QUICK=1: a try
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

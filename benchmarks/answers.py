@@ -9,7 +9,7 @@ from pathlib import Path
 import requests
 
 from ingest.answers import read_page
-from ingest.api import seed_of
+from ingest.api import PAGE_USERS, seed_of
 from ingest.settings import Settings
 
 LOAD_ID = "bench"
@@ -19,9 +19,22 @@ FILE_USERS = 5_000
 
 
 @contextmanager
-def api() -> Iterator[str]:
-    """Serve the stand-in API as a process of its own and yield its URL."""
-    command = [sys.executable, "-m", "local.api"]
+def saved_api(folder: Path, users: int) -> Iterator[str]:
+    """Serve pages of the loader's size over HTTP, saved in `folder` beforehand; yield the URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {n: folder / f"page-{n:05}.json" for n in range(1, -(-users // PAGE_USERS) + 1)}
+    if missing := {n: file for n, file in pages.items() if not file.exists()}:
+        with api() as url:
+            for number, file in missing.items():
+                file.write_bytes(_ask(url, number, PAGE_USERS))
+    with api("benchmarks.saved_api", str(folder)) as url:
+        yield url
+
+
+@contextmanager
+def api(*module: str) -> Iterator[str]:
+    """Serve the stand-in API, or another `module`, as a process of its own and yield its URL."""
+    command = [sys.executable, "-m", *(module or ["local.api"])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout  # noqa: S101  # for mypy: it is a pipe
@@ -54,8 +67,12 @@ class Answers:
                     _save(url, *pair)
 
 
-def _save(url: str, number: int, file: Path, lines: Path) -> None:
+def _ask(url: str, number: int, users: int) -> bytes:
     asked: dict[str, str | int] = {"seed": SEED, "password": PASSWORD}
-    body = requests.get(url, asked | {"page": number, "results": FILE_USERS}, timeout=60).content
-    lines.write_bytes(b"".join(user + b"\n" for user in read_page(body, str(number)).users))
+    return requests.get(url, asked | {"page": number, "results": users}, timeout=60).content
+
+
+def _save(url: str, number: int, file: Path, lines: Path) -> None:
+    body = _ask(url, number, FILE_USERS)
+    lines.write_bytes(b"".join(bytes(user) + b"\n" for user in read_page(body, str(number)).users))
     file.write_bytes(body)

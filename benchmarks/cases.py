@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.answers import LOAD_ID, PASSWORD, SEED, Answers, api
+from benchmarks.answers import LOAD_ID, PASSWORD, SEED, Answers, saved_api
 from benchmarks.history import make
 from benchmarks.measure import Cost
 from benchmarks.ours import started
@@ -54,7 +54,7 @@ class Bench:
 
 def end_to_end(bench: Bench) -> None:
     """From the API over HTTP to tables, against dlt tuned and (once) with its defaults."""
-    with api() as url:
+    with saved_api(bench.folder / "answers", bench.sizes.users) as url:
 
         def ours(users: int) -> Cost:
             with started(bench.folder / "ours", url) as project:

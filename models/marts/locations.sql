@@ -10,19 +10,13 @@ with
 locations as (
 
     select * from {{ ref('stg_randomuser__locations') }}
-
-),
-
-recent as (
-
-    select * from locations
     where loaded_at >= {{ lookback_start() }}
 
 ),
 
 newest as (
 
-    select * from recent
+    select * from locations
     qualify {{ newest_of_each('location_id') }}
 
 )

@@ -11,19 +11,13 @@ with
 logins as (
 
     select * from {{ ref('stg_randomuser__logins') }}
-
-),
-
-recent as (
-
-    select * from logins
     where loaded_at >= {{ lookback_start() }}
 
 ),
 
 newest as (
 
-    select * from recent
+    select * from logins
     qualify {{ newest_of_each('login_uuid') }}
 
 )

@@ -10,19 +10,13 @@ with
 users as (
 
     select * from {{ ref('stg_randomuser__users') }}
-
-),
-
-recent as (
-
-    select * from users
     where loaded_at >= {{ lookback_start() }}
 
 ),
 
 newest as (
 
-    select * from recent
+    select * from users
     qualify {{ newest_of_each('user_id') }}
 
 )

@@ -27,11 +27,11 @@ from local.__main__ import environment
 
 ROOT = Path(__file__).parents[2]
 
-# Unit tests have no incremental form.
+# Unit tests have no incremental form. The load ids make the users the same ones every time.
 COMMANDS = {
-    "first": ["ingest --users 50", "dbt build"],
+    "first": ["ingest --users 50 --load-id 2026-01-01T00:00:00+00:00", "dbt build"],
     "incremental": [
-        "ingest --users 60",
+        "ingest --users 60 --load-id 2026-01-01T01:00:00+00:00",
         "dbt source freshness",
         "dbt build --exclude-resource-type unit_test",
         "publish csv",

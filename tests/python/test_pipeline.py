@@ -142,9 +142,9 @@ def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_
     def people() -> list[tuple[object, ...]]:
         return warehouse.rows(f"select first_name from {run.analytics}.users order by user_id")
 
-    passes(run("ingest", "--load-id", "on-time", "--from-file", answer("OnTime", 1, 2)))
+    passes(run("ingest", "--load-id", "on-time", "--from-file", answer("OnTime", 1, 2, 2)))
     passes(run("dbt", "build"))
-    passes(run("ingest", "--load-id", "late", "--from-file", answer("Late", 2, 3)))
+    passes(run("ingest", "--load-id", "late", "--from-file", answer("Late", 2, 3, 3)))
     warehouse.rows(
         f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 5 hour) "
         "where load_id = 'late' and loaded_at >= timestamp '1970-01-01'"
@@ -153,3 +153,20 @@ def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_
     assert people() == [("OnTime",), ("OnTime",), ("Late",)]
     passes(run("dbt", "build", "--full-refresh"))
     assert people() == [("OnTime",), ("OnTime",), ("Late",)]
+
+
+def test_a_load_later_than_the_look_back_is_reported_and_a_rebuild_finds_it(
+    run: Run, warehouse: Warehouse, counts: Counts
+) -> None:
+    passes(run("ingest", "--users", "10", "--load-id", "on-time"))
+    passes(run("dbt", "build", "--exclude-resource-type", "unit_test"))
+    passes(run("ingest", "--users", "20", "--load-id", "too-late"))
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 7 hour) "
+        "where load_id = 'too-late' and loaded_at >= timestamp '1970-01-01'"
+    )
+    missing = run("dbt", "build", "--exclude-resource-type", "unit_test")
+    assert missing.returncode == 1
+    assert "every_raw_user_is_accepted_rejected_or_superseded" in missing.stdout
+    passes(run("dbt", "build", "--full-refresh", "--exclude-resource-type", "unit_test"))
+    assert counts()["users"] == 30
