@@ -24,7 +24,7 @@ HOW = """## How
   copy of the same ones), and ends with a count of every table: a run that left any other number of
   rows gives no figure. Caches of the operating system are left as they are.
 - Time is wall-clock, from the start of the first program to the end of the last, the start of
-  Python included. Not in it: starting the embedded BigQuery and the stand-in API, which are up
+  Python included. Not in it: starting the embedded BigQuery and the API, which are up
   already, and one `dbt parse` ahead of each run, because dbt keeps what it parsed between runs.
 - Memory is the peak of the proportional share (PSS; shared pages count once), sampled every 30 ms
   or less often, summed over a process and all its children. "Memory" is the greater of the loader's
@@ -39,12 +39,14 @@ HOW = """## How
 CASES = {
     "end-to-end": Case(
         "end to end: the API to tested tables",
-        """{users} users over loopback HTTP from the project's stand-in API, a process of its own,
-{page_users} a page and {concurrency} pages at once on both sides; the same seed, so the same
-users. Ours: `python -m ingest`, then `dbt build`: seeds, models, the snapshot, data tests and
-unit tests. dlt: the tables users, logins and locations, merged on the key login.uuid, into DuckDB,
-its fastest destination on one machine. **dlt's job is the smaller one**: it keeps no raw, tests no
-data and speaks to no warehouse over HTTP. The time to make the users up is in both sides' time.
+        """{users} users over loopback HTTP, {page_users} a page and {concurrency} pages at once on
+both sides; the same seed, so the same users. The answers are the stand-in API's, made beforehand
+and served by a process of its own: to make a user up takes longer than to load one, and is no
+work of a pipeline. Ours: `python -m ingest`, then `dbt build` with seed, models, snapshot and
+data tests; unit tests test the SQL and not the data, and are left to development. dlt: the tables
+users, logins and locations, merged on the key login.uuid, into DuckDB, its fastest destination on
+one machine. **dlt's job is the smaller one**: it keeps no raw, tests no
+data, keeps no history and speaks to no warehouse over HTTP.
 
 Tuned is what [dlt's performance guide](https://dlthub.com/docs/reference/performance) says:
 pages instead of rows, answers fetched in parallel, files that rotate, as many workers as cores for

@@ -4,6 +4,7 @@ The shape is that of randomuser.me/documentation#format; a user's own fields are
 loader's business and are kept as they were sent, byte for byte.
 """
 
+from codecs import getincrementaldecoder
 from datetime import UTC, datetime
 
 import msgspec
@@ -40,10 +41,18 @@ class Page(msgspec.Struct):
     """When the answer was complete, UTC."""
 
 
+def _check_utf8(body: bytes) -> None:
+    """Raise UnicodeDecodeError unless `body` is UTF-8, without making a text of all of it."""
+    check = getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), 65_536):
+        check.decode(body[start : start + 65_536])
+    check.decode(b"", final=True)
+
+
 def read_page(body: bytes, origin: str) -> Page:
     """Take the answer `body` apart; `origin` names it in a SourceError."""
     try:
-        body.decode()
+        _check_utf8(body)
         answer = msgspec.json.decode(body, type=Answer)
     except msgspec.ValidationError as error:
         raise SourceError(

@@ -6,12 +6,14 @@ from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import Raw
 
 from ingest.answers import Page
 
 # Many pages go into one load job, of which BigQuery allows a table 1,500 a day; the fewer, the
 # less of a load is sent while the rest is still being fetched.
 PART_USERS = 10_000
+BATCH_USERS = 1_000
 
 SCHEMA = pa.schema(
     [
@@ -45,21 +47,24 @@ def parts(pages: Iterator[Page], load_id: str) -> Iterator[tuple[IO[bytes], int]
         with pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=_REPEATED) as writer:
             end_of_part = index + PART_USERS
             while page and index < end_of_part:
-                writer.write_batch(_batch(page, load_id, index))
-                index += len(page.users)
+                for first in range(0, len(page.users), BATCH_USERS):
+                    users = page.users[first : first + BATCH_USERS]
+                    writer.write_batch(_batch(page, users, load_id, index))
+                    index += len(users)
+                page, users = None, []  # so that no more than one is held
                 page = next(pages, None)
         MEMORY.release_unused()
         yield file, index
 
 
-def _batch(page: Page, load_id: str, first_index: int) -> pa.RecordBatch:
-    count = len(page.users)
+def _batch(page: Page, users: list[Raw], load_id: str, first_index: int) -> pa.RecordBatch:
+    count = len(users)
     info = page.info
     columns = [
         pa.repeat(load_id, count),
         pa.array(range(first_index, first_index + count), pa.int64()),
         pa.repeat(info.page, count),
-        pa.array(map(bytes, page.users), pa.binary()).view(pa.string()),  # read_page() checked it
+        pa.array(map(bytes, users), pa.binary()).view(pa.string()),  # read_page() checked it
         pa.repeat(info.version, count),
         pa.repeat(info.seed, count),
         pa.repeat(pa.scalar(page.fetched_at, pa.timestamp("us", "UTC")), count),

@@ -22,7 +22,7 @@ class Engine(DuckDBEngine):
         await super().start()
         # By default every 16 MB of changes are compressed into the file, also those to the table
         # that a load goes through and drops. What is still in the log goes in when this stops.
-        self.execute("SET checkpoint_threshold = '1GB'")
+        self.execute("SET checkpoint_threshold = '4GB'")
         # Payloads are all different: to look for what repeats in them takes longer than to write.
         self.execute("SET disabled_compression_methods = 'dictionary,fsst'")
 

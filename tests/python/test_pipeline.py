@@ -154,6 +154,22 @@ def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_
     passes(run("dbt", "build", "--full-refresh"))
     assert people() == [("OnTime",), ("OnTime",), ("Late",)]
 
+    # Forty days without a load, and then a user comes again who has changed.
+    raw, restricted = run.raw, f"{run.analytics}_restricted"
+    history = f"{run.analytics}_snapshots.users_history"
+    marts = [f"{run.analytics}.users", f"{run.analytics}.locations", f"{restricted}.logins"]
+    base = f"{restricted}.base_randomuser__users"
+    for table in (f"{raw}.users", f"{raw}.loads", base, *marts, history):
+        warehouse.rows(
+            f"update {table} set loaded_at = timestamp_sub(loaded_at, interval 40 day) "
+            "where loaded_at >= timestamp '1970-01-01'"
+        )
+    passes(run("ingest", "--load-id", "newer", "--from-file", answer("Newer", 1)))
+    passes(run("dbt", "build", "--exclude-resource-type", "unit_test"))
+    assert people() == [("Newer",), ("OnTime",), ("Late",)]
+    versions = f"select first_name, dbt_valid_to is null from {history} where user_id like '%1'"
+    assert sorted(warehouse.rows(versions)) == [("Newer", True), ("OnTime", False)]
+
 
 def test_a_load_later_than_the_look_back_is_reported_and_a_rebuild_finds_it(
     run: Run, warehouse: Warehouse, counts: Counts
