@@ -1,7 +1,6 @@
 """Runs a command and tells its wall-clock time and the peak memory of its processes."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ class Cost:
     warehouse: int = 0
     both: int = 0
     resident: int = 0
-    """The peak of the resident set of one process, as the kernel keeps it: nothing is missed."""
+    """The peak of the command's own resident set, in bytes, as the kernel keeps it."""
     processes: list[str] = field(default_factory=list)
     """The commands that ran when `client` was at its peak."""
     steps: dict[str, float] = field(default_factory=dict)
@@ -62,21 +61,19 @@ def run(step: str, command: list[str], environment: dict[str, str], log: Path) -
         try:
             sampler.stdin.write(f"{process.pid}\n")
             sampler.stdin.flush()
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            status = process.wait()
         finally:
             process.kill()
             process.wait()
         seconds = time.perf_counter() - started
         sampler.stdin.close()
         peaks = json.loads(sampler.stdout.read() or "null")
-    if process.returncode:
+    if status:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise FailedError(f"{step} ended with status {process.returncode}:\n{tail}")
+        raise FailedError(f"{step} ended with status {status}:\n{tail}")
     if not peaks:
         raise FailedError(f"{step} was over before its memory could be sampled")
-    resident = usage.ru_maxrss * 1024
-    return Cost(seconds=seconds, resident=resident, steps={step: seconds}, **peaks)
+    return Cost(seconds=seconds, steps={step: seconds}, **peaks)
 
 
 @contextmanager

@@ -17,13 +17,13 @@ source as (
     select * from {{ source('randomuser', 'users') }}
     where
         loaded_at >= {{ start }}
-        {% if is_incremental() %}
-            -- a load is merged whole, or not at all
-            and load_id not in (
-                select load_id from {{ this }}
-                where loaded_at >= {{ start }}
-            )
-        {% endif %}
+    {% if is_incremental() %}
+        -- a load is merged whole, or not at all
+        and load_id not in (
+            select load_id from {{ this }}
+            where loaded_at >= {{ start }}
+        )
+    {% endif %}
 
 ),
 
