@@ -25,8 +25,6 @@ class Cost:
     client: int = 0
     warehouse: int = 0
     both: int = 0
-    resident: int = 0
-    """The peak of the command's own resident set, in bytes, as the kernel keeps it."""
     processes: list[str] = field(default_factory=list)
     """The commands that ran when `client` was at its peak."""
     steps: dict[str, float] = field(default_factory=dict)
@@ -40,7 +38,6 @@ class Cost:
             highest.client,
             max(self.warehouse, then.warehouse),
             max(self.both, then.both),
-            max(self.resident, then.resident),
             highest.processes,
             self.steps | then.steps,
         )

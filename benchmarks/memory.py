@@ -2,9 +2,8 @@
 
 It says `ready`, reads the id of the process to watch, samples until standard input closes, and
 prints one line of JSON: the peaks in bytes of `client` (the process and all its children), of
-`warehouse` (the embedded BigQuery beside it, if there is one) and of `both` at one moment,
-`resident` (the process alone, shared pages whole, by the kernel's own mark), and `processes`, the
-commands that ran at the client's peak.
+`warehouse` (the embedded BigQuery beside it, if there is one) and of `both` at one moment, and
+`processes`, the commands that ran at the client's peak.
 
 Memory is the proportional share (PSS): pages that processes share count once. Where the system
 does not tell it (any but Linux) it is the resident set, which counts them once a process.
@@ -30,15 +29,6 @@ def used(process: Any) -> int:
     except psutil.Error:
         return 0
     return int(getattr(memory, "pss", 0) or memory.rss)
-
-
-def highest(process: Any) -> int:
-    """The most that one process has had resident since it began, in bytes, 0 if it has ended."""
-    try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return next(int(x.split()[1]) for x in status.splitlines() if x[:6] == "VmHWM:") * 1024
-    except (OSError, StopIteration):
-        return 0
 
 
 def tree(process: Any) -> list[Any]:
@@ -77,7 +67,7 @@ def main() -> None:
     process, beside = psutil.Process(int(sys.stdin.readline())), warehouse()
     closed = Thread(target=sys.stdin.read, daemon=True)
     closed.start()
-    peak: dict[str, Any] = {"client": 0, "warehouse": 0, "both": 0, "resident": 0, "processes": []}
+    peak: dict[str, Any] = {"client": 0, "warehouse": 0, "both": 0, "processes": []}
     while closed.is_alive():
         began = time.perf_counter()
         watched = tree(process)
@@ -86,7 +76,6 @@ def main() -> None:
             peak |= {"client": client, "processes": sorted(filter(None, map(name, watched)))}
         peak["warehouse"] = max(peak["warehouse"], server)
         peak["both"] = max(peak["both"], client + server)
-        peak["resident"] = max(peak["resident"], highest(process))
         closed.join(max(INTERVAL, COST * (time.perf_counter() - began)))
     print(json.dumps(peak))
 

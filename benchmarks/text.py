@@ -59,8 +59,7 @@ which checks every answer and lands the payload as JSON. dlt by its fastest path
 yields Arrow tables with the payload as text and the other raw columns, appended to DuckDB as
 Parquet. dlt is given the users one a line, so it has nothing to parse and checks nothing. The
 smaller landings show what the loader's memory depends on; of the two columns of memory the first
-is the loader's. Its resident peak is the kernel's own figure, with shared pages counted whole; a
-sample of a short run can miss the peak.""",
+is the loader's.""",
     ),
     "limit": Case(
         "against the physical limit",
