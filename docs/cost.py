@@ -31,6 +31,7 @@ LEAST = 10 * MB  # a table and statement
 SIZES = {"STRING": "2 + byte_length({0})", "JSON": "byte_length(to_json_string({0}))"}
 STEPS = {
     r"^\s*(create or replace view|alter table)|\blimit 0\s*$": "(reads nothing)",
+    r"^select count\(\*\) as n from \S+$": "(reads nothing)",
     r"^\s*select users_landed": "landed already?",
     r"^\s*insert into `[^`]*\.(\w+)`": "insert into {}",
     r"max\(loaded_at\) as max_loaded_at": "freshness",
@@ -38,7 +39,7 @@ STEPS = {
     r"^\s*select min\(loaded_at\)": "oldest row touched",
     r"^\s*create or replace table .*__dbt_tmp": "what is new",
     r"^\s*merge into": "merge",
-    r"^select count\(\*\) as n": "rows",
+    r"^select (count\(\*\)|sum\(users_landed\)) as n": "rows",
     r"^select .* order by ": "all rows",
 }
 
@@ -255,8 +256,8 @@ a table of one load, or of the {hours} hours that are looked at again.
 ## Publish
 
 `publish csv` reads each mart whole, the logins without secrets; `--with-secrets` reads them with
-secrets instead, which is not in the sum. `publish report` counts the rejected; a table's
-metadata has its rows for nothing.
+secrets instead, which is not in the sum. `publish report` counts the rejected and reads the ledger;
+to count the rows of a mart reads no column.
 
 {publish}
 

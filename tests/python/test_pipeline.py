@@ -57,7 +57,8 @@ def test_users_of_the_api_end_in_tested_tables_and_files_and_a_second_build_chan
     assert len(rows) == 1500 and keys == sorted(keys) and all(row["password"] for row in rows)
 
     report = passes(run("publish", "report"))
-    assert re.search(r"users +1,500 ", report)
+    for name in ("raw users", "users", "logins", "locations"):
+        assert re.search(rf"^  {name} +1,500 ", report, re.MULTILINE)
     assert re.search(r"\d+ passed, \d warned, 0 failed", report)
     assert "randomuser.users: pass" in report
 
