@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from reliability import Reliability
 from statements import Recording, record
 
 from local.__main__ import PROJECT, environment
@@ -100,6 +101,27 @@ def recording(
     warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Recording:
     return record(warehouse.url, api_url, tmp_path_factory.mktemp("prod"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--torture", action="store_true", help="every case, not the quick ones alone")
+    parser.addoption(
+        "--write-reliability", action="store_true", help="write docs/reliability.md from the cases"
+    )
+
+
+@pytest.fixture(scope="session")
+def torture(pytestconfig: pytest.Config) -> bool:
+    """Whether every case is asked for, or the quick ones alone."""
+    return bool(pytestconfig.getoption("--torture"))
+
+
+@pytest.fixture(scope="session")
+def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
+    """Take down what a fault did, for docs/reliability.md."""
+    page = Reliability(bool(pytestconfig.getoption("--write-reliability")))
+    yield page
+    page.finish()
 
 
 os.environ.pop("BIGQUERY_EMULATOR_HOST", None)  # the tests bring their own
