@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     randomuser_url: str = Field("https://randomuser.me/api/", pattern=r"^https?://[^/?#]+[^?#]*$")
     randomuser_users: int = Field(1_000, ge=1, le=10_000_000)
     randomuser_password: str = "special,upper,lower,number,24-32"  # noqa: S105
+    retry_seconds: float = Field(600, gt=0, le=86_400)
     google_cloud_project: str = Field(min_length=1)
     bigquery_location: str = Field("US", min_length=1)
     bigquery_emulator_host: str = ""

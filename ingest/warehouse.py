@@ -10,17 +10,18 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import IO, Any
 from uuid import uuid4
 
-from google.api_core.exceptions import Conflict, NotFound
+from google.api_core.exceptions import Conflict, GoogleAPIError, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 from google.cloud.bigquery.retry import DEFAULT_RETRY
+from requests import RequestException
 
 from ingest import __version__, tables
 from ingest.answers import Page
@@ -57,24 +58,25 @@ class Warehouse:
         self.client = connect(settings)
         self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
         self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
+        self._retry = DEFAULT_RETRY.with_timeout(settings.retry_seconds)
         # An emulator that is not up will not come up; a network may.
-        self._first_call = DEFAULT_RETRY.with_timeout(1 if settings.bigquery_emulator_host else 30)
+        patience = 1 if settings.bigquery_emulator_host else 30
+        self._first_call = DEFAULT_RETRY.with_timeout(min(patience, settings.retry_seconds))
 
     def prepare(self) -> None:
         """Make the dataset and its tables where they are missing."""
         try:
             self.client.get_table(self.loads, retry=self._first_call)
         except NotFound:
-            self.client.create_dataset(
-                tables.dataset(self.dataset, self.client.location), exists_ok=True
-            )
-            self.client.create_table(tables.users(self.users), exists_ok=True)
-            self.client.create_table(tables.loads(self.loads), exists_ok=True)
+            made = tables.dataset(self.dataset, self.client.location)
+            self.client.create_dataset(made, exists_ok=True, retry=self._retry)
+            for table in (tables.users(self.users), tables.loads(self.loads)):
+                self.client.create_table(table, exists_ok=True, retry=self._retry)
 
     def landed(self, load_id: str) -> int | None:
         """Return how many users the ledger says that a load landed; None if it knows none."""
         sql = f"select users_landed from `{self.loads}` where load_id = @load_id"  # noqa: S608
-        rows = list(self._query(sql, load_id=load_id).result())
+        rows = list(self._query(sql, load_id=load_id).result(retry=self._retry))
         return rows[0].users_landed if rows else None
 
     def land(self, load_id: str, pages: Iterator[Page], asked: int | None, source: str) -> int:
@@ -86,7 +88,7 @@ class Warehouse:
         started_at = datetime.now(UTC)
         with self._staging() as staging:
             received = self._stage(parts(pages, load_id), staging)
-            staged = self.client.get_table(staging).num_rows
+            staged = self.client.get_table(staging, retry=self._retry).num_rows
             if staged != received:
                 raise LandingError(
                     f"{staging} holds {staged} rows after {received} were sent; nothing was landed"
@@ -112,11 +114,12 @@ class Warehouse:
     @contextmanager
     def _staging(self) -> Iterator[str]:
         name = f"{self.dataset}.landing_{uuid4().hex}"
+        self.client.create_table(tables.staging(name), exists_ok=True, retry=self._retry)
         try:
-            self.client.create_table(tables.staging(name))
             yield name
         finally:
-            self.client.delete_table(name, not_found_ok=True)
+            with suppress(GoogleAPIError, RequestException):  # it expires
+                self.client.delete_table(name, not_found_ok=True, retry=self._first_call)
 
     def _stage(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
         """Send each part while the next is being fetched; return how many users were sent."""
@@ -129,7 +132,7 @@ class Warehouse:
                     sent[-1].result()  # no more than one waits to be sent
                 sent.append(sender.submit(self._send, file, staging))
         for part in sent:
-            part.result().result()
+            part.result().result(retry=self._retry)
         return received
 
     def _send(self, file: IO[bytes], staging: str) -> bigquery.LoadJob:
@@ -139,8 +142,14 @@ class Warehouse:
             create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
             write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
         )
+        job_id = f"randomuser-part-{uuid4().hex}"
         with file:
-            return self.client.load_table_from_file(file, staging, rewind=True, job_config=config)
+            try:
+                return self.client.load_table_from_file(
+                    file, staging, rewind=True, job_config=config, job_id=job_id
+                )
+            except Conflict:  # it was sent twice: the first answer was lost
+                return self.client.get_job(job_id, retry=self._retry)  # type: ignore[return-value]
 
     def _once(self, step: str, sql: str, *, load_id: str, staging: str = "", **values: Any) -> None:
         """Run a statement of which no two may run at once for one load.
@@ -153,18 +162,22 @@ class Warehouse:
         for attempt in count(1):
             job_id = f"randomuser-{step}-{key}-{attempt}"
             try:
-                self._query(sql, job_id, load_id=load_id, **values).result(job_retry=None)
+                job = self._query(sql, job_id, load_id=load_id, **values)
+                job.result(retry=self._retry, job_retry=None)
                 return
             except Conflict:
                 # Waits; how the other job ended does not matter.
-                self.client.get_job(job_id).exception()  # type: ignore[no-untyped-call]
+                other = self.client.get_job(job_id, retry=self._retry)
+                other.exception()  # type: ignore[no-untyped-call]
 
     def _query(self, sql: str, job_id: str | None = None, **values: Any) -> bigquery.QueryJob:
         parameters = [
             ScalarQueryParameter(name, _TYPES[name], value) for name, value in values.items()
         ]
         config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
-        return self.client.query(sql, job_config=config, job_id=job_id, job_retry=None)
+        return self.client.query(
+            sql, job_config=config, job_id=job_id, retry=self._retry, job_retry=None
+        )
 
 
 _TYPES = defaultdict(

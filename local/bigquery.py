@@ -15,6 +15,20 @@ class NotStartedError(RuntimeError):
 @contextmanager
 def bigquery(data_dir: Path) -> Iterator[str]:
     """Serve the tables in `data_dir` and yield the URL; raises NotStartedError."""
+    process, url = start(data_dir)
+    try:
+        yield url
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        process.wait()
+
+
+def start(data_dir: Path) -> "tuple[subprocess.Popen[bytes], str]":
+    """Serve the tables in `data_dir` until the process's standard input is closed.
+
+    Returns the process and the URL; raises NotStartedError.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "bigquery.log"
     port_pipe, port_fd = os.pipe()
@@ -28,16 +42,12 @@ def bigquery(data_dir: Path) -> Iterator[str]:
             start_new_session=True,  # Ctrl-C is for the command; this stops after it
         )
     os.close(port_fd)
-    try:
-        with os.fdopen(port_pipe) as pipe:
-            port = pipe.readline().strip()
-        if not port:
-            raise NotStartedError(_why(data_dir, log))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        if process.stdin:
-            process.stdin.close()
-        process.wait()
+    with os.fdopen(port_pipe) as pipe:
+        port = pipe.readline().strip()
+    if not port:
+        process.communicate()
+        raise NotStartedError(_why(data_dir, log))
+    return process, f"http://127.0.0.1:{port}"
 
 
 def _why(data_dir: Path, log: Path) -> str:

@@ -10,18 +10,13 @@ import json
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 from google.cloud.bigquery import ScalarQueryParameter
+from proxy import proxy
 
 from local.__main__ import environment
 
@@ -64,8 +59,9 @@ class Recording:
 
 def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
     """Run the commands against an empty warehouse, with their files in `folder`."""
-    recording, sent = Recording(), list[dict[str, Any]]()
-    with _proxy(warehouse_url, sent) as url:
+    recording = Recording()
+    with proxy(warehouse_url) as served:
+        url, sent = served.url, served.requests
         profiles = yaml.safe_load((ROOT / "profiles.yml.example").read_text())
         profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
         (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
@@ -96,47 +92,12 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
                 if (manifest := folder / "target/manifest.json").exists():
                     recording.manifest = json.loads(manifest.read_text())
                 for request in sent:
-                    _take_down(recording, request, phase, program)
+                    if request.method == "POST":
+                        _take_down(recording, request.json, phase, program)
                 if done.returncode:
                     recording.failed = f"{command}: {done.stdout}{done.stderr}"
                     return recording
     return recording
-
-
-@contextmanager
-def _proxy(target: str, sent: list[dict[str, Any]]) -> Iterator[str]:
-    """Pass requests on to `target`, append the JSON of those that post some, yield the URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.command == "POST" and "json" in self.headers.get("Content-Type", ""):
-                sent.append(json.loads(body))
-            connection = HTTPConnection(urlsplit(target).netloc)
-            connection.request(self.command, self.path, body, dict(self.headers))
-            answer = connection.getresponse()
-            content = answer.read()
-            connection.close()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - http.server's names
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 def _take_down(recording: Recording, request: dict[str, Any], phase: str, program: str) -> None:
