@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import IO, Any
 from uuid import uuid4
@@ -143,11 +144,11 @@ class Warehouse:
             write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
         )
         job_id = f"randomuser-part-{uuid4().hex}"
+        # An upload has retries of its own, which know no rate limit and count, not time.
+        upload = self._retry(partial(self.client.load_table_from_file, num_retries=0))
         with file:
             try:
-                return self.client.load_table_from_file(
-                    file, staging, rewind=True, job_config=config, job_id=job_id
-                )
+                return upload(file, staging, rewind=True, job_config=config, job_id=job_id)
             except Conflict:  # it was sent twice: the first answer was lost
                 return self.client.get_job(job_id, retry=self._retry)  # type: ignore[return-value]
 

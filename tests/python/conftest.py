@@ -13,6 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from reliability import Reliability
 from statements import Recording, record
+from wires import Wires, wires
 
 from local.__main__ import PROJECT, environment
 from local.api import serve
@@ -69,12 +70,16 @@ class Warehouse:
 @pytest.fixture(scope="session")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     with embedded_bigquery(tmp_path_factory.mktemp("bigquery")) as url:
-        client = bigquery.Client(
-            PROJECT,
-            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-            client_options={"api_endpoint": url},
-        )
-        yield Warehouse(url, PROJECT, client)
+        yield Warehouse(url, PROJECT, client(url))
+
+
+def client(url: str) -> bigquery.Client:
+    """Return a client of the embedded BigQuery at `url`."""
+    return bigquery.Client(
+        PROJECT,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": url},
+    )
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +106,13 @@ def recording(
     warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Recording:
     return record(warehouse.url, api_url, tmp_path_factory.mktemp("prod"))
+
+
+@pytest.fixture
+def loader(run: Run) -> Iterator[Wires]:
+    """A loader whose connections a test can meddle with."""
+    with wires(run) as made:
+        yield made
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

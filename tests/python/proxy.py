@@ -7,14 +7,18 @@ an upload's job has the id that was asked for.
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from local.__main__ import PROJECT
 
 
 class CutError(Exception):
@@ -37,14 +41,14 @@ class Request:
     number: int
     method: str
     path: str
-    headers: dict[str, str]
+    headers: Message
     body: bytes
 
     @property
     def json(self) -> dict[str, Any]:
         """The body, or {} where it is no JSON."""
         found: dict[str, Any] = {}
-        if self.body and "json" in self.headers.get("Content-Type", ""):
+        if self.body and "json" in str(self.headers["Content-Type"]):
             found = json.loads(self.body)
         return found
 
@@ -65,6 +69,7 @@ class Proxy:
     uploads: dict[str, str] = field(default_factory=dict)  # the job id of each upload's path
     locks: bool = True  # refuse a job id that is taken; the emulator does not
     taken: dict[str, threading.Event] = field(default_factory=dict)  # job ids; set when they exist
+    failed: dict[str, str] = field(default_factory=dict)  # job ids, and why the job failed
     renamed: dict[str, str] = field(default_factory=dict)  # what the emulator calls an upload's job
 
     def answer(self, request: Request, target: str) -> Answer:
@@ -73,6 +78,9 @@ class Proxy:
             return answer
         starts_upload = request.path.startswith("/upload/") and request.method == "POST"
         job_id = request.json.get("jobReference", {}).get("jobId") or self.uploads.get(request.path)
+        asked = re.search(r"/(?:jobs|queries)/([^/?]+)", request.path)
+        if asked and asked[1] in self.failed:
+            return _failed_job(asked[1], self.failed[asked[1]])
         if starts_upload or not job_id:
             answer = _forward(request, target, self.renamed)
         else:
@@ -93,6 +101,14 @@ class Proxy:
             answer.body = answer.body.replace(self.renamed[job_id].encode(), job_id.encode())
         return self.after(request, answer) or answer
 
+    def fail(self, request: Request, reason: str) -> Answer:
+        """Make the job of a request one that failed: it did nothing, and its id is used up."""
+        job_id = request.json.get("jobReference", {}).get("jobId") or self.uploads[request.path]
+        self.failed[job_id] = reason
+        self.taken[job_id] = threading.Event()
+        self.taken[job_id].set()
+        return _failed_job(job_id, reason)
+
     def _name_upload(self, job_id: str, answer: Answer) -> None:
         """Have the upload pass through here as well, and remember what job it is for."""
         for place, (name, value) in enumerate(answer.headers):
@@ -109,11 +125,20 @@ def refusal(status: int, reason: str, message: str) -> Answer:
     return Answer(status, [("Content-Type", "application/json")], body)
 
 
+def _failed_job(job_id: str, reason: str) -> Answer:
+    why = {"reason": reason, "message": "The job failed"}
+    status = {"state": "DONE", "errorResult": why, "errors": [why]}
+    reference = {"projectId": PROJECT, "jobId": job_id, "location": "US"}
+    configuration = {"jobType": "LOAD", "load": {}} if "-part-" in job_id else {"query": {}}
+    job = {"jobReference": reference, "configuration": configuration, "status": status}
+    return Answer(200, [("Content-Type", "application/json")], json.dumps(job).encode())
+
+
 def _forward(request: Request, target: str, renamed: dict[str, str]) -> Answer:
     connection = HTTPConnection(urlsplit(target).netloc)
     path = re.sub(r"(?<=/jobs/)[^/?]+", lambda job: renamed.get(job[0], job[0]), request.path)
     try:
-        connection.request(request.method, path, request.body, request.headers)
+        connection.request(request.method, path, request.body, dict(request.headers))
         answer = connection.getresponse()
         dropped = ("content-length", "transfer-encoding", "connection")
         headers = [(n, v) for n, v in answer.getheaders() if n.lower() not in dropped]
@@ -137,7 +162,7 @@ def proxy(target: str) -> Iterator[Proxy]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with served.lock:
                 number = len(served.requests)
-                request = Request(number, self.command, self.path, dict(self.headers), body)
+                request = Request(number, self.command, self.path, self.headers, body)
                 served.requests.append(request)
             try:
                 answer = served.answer(request, target)
@@ -160,7 +185,8 @@ def proxy(target: str) -> Iterator[Proxy]:
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that was killed is no error."""
+            if not isinstance(sys.exception(), ConnectionError):  # a client was killed
+                super().handle_error(request, client_address)
 
     with Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()

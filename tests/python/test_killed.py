@@ -4,7 +4,8 @@ import itertools
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 from threading import Barrier
 from time import monotonic
@@ -12,15 +13,24 @@ from uuid import uuid4
 
 import pytest
 from conftest import Run, Warehouse
+from loads import (
+    LANDING_TABLE,
+    ONCE,
+    ends_well,
+    exactly,
+    in_the_marts_once,
+    landed,
+    landing_tables,
+    words,
+)
 from proxy import CutError
 from reliability import Reliability
-from wires import STEPS, Wires, wires
+from wires import FIRST_RUN, STEPS, Wires
 
 PART = "Killed anywhere"
 USERS = 2500  # three pages, one part
 TWO_PARTS = 12_000
 MOMENTS = 60
-ONCE = "the same command landed the users that were asked for, once"
 # The steps at which a kill leaves most behind: `make test` kills at these alone.
 QUICK = {
     ("a page is asked for", False),
@@ -29,41 +39,6 @@ QUICK = {
     ("the users are moved to raw", True),
     ("the ledger is written", True),
 }
-FIRST_RUN = {"the dataset is made", "the table of users is made", "the ledger is made"}
-
-
-@pytest.fixture
-def loader(run: Run) -> Iterator[Wires]:
-    with wires(run) as made:
-        yield made
-
-
-def landed(run: Run, warehouse: Warehouse) -> list[tuple[object, ...]]:
-    """Every load in raw: its id, its users, how many of them differ, its rows in the ledger."""
-    raw = run.raw
-    return warehouse.rows(
-        "select load_id, count(*), count(distinct json_value(payload, '$.login.uuid')), "
-        "count(distinct record_index), max(record_index), "
-        f"(select count(*) from {raw}.loads as ledger where ledger.load_id = u.load_id), "
-        f"(select max(users_landed) from {raw}.loads as ledger where ledger.load_id = u.load_id) "
-        f"from {raw}.users as u where loaded_at >= timestamp '1970-01-01' "
-        "group by load_id order by load_id"
-    )
-
-
-def exactly(users: int, load_id: str) -> tuple[object, ...]:
-    return (load_id, users, users, users, users - 1, 1, users)
-
-
-def ends_well(process: "subprocess.Popen[str]") -> str:
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return output
-
-
-def landing_tables(run: Run, warehouse: Warehouse) -> set[str]:
-    tables = {table.table_id for table in warehouse.client.list_tables(run.raw)}
-    return {name for name in tables if name.startswith("landing_")}
 
 
 def killed(loader: Wires, flags: Sequence[str], step: str, after: bool, time: int = 1) -> None:
@@ -78,10 +53,6 @@ def killed(loader: Wires, flags: Sequence[str], step: str, after: bool, time: in
     output, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, output + errors
     loader.be_well()
-
-
-def words(step: str, after: bool) -> str:
-    return f"{'after' if after else 'before'} {step}"
 
 
 def test_a_loader_that_is_killed_at_any_step_is_finished_by_the_same_command(
@@ -112,19 +83,9 @@ def test_a_loader_that_is_killed_at_any_step_is_finished_by_the_same_command(
                 expected.append(exactly(users, load_id))
                 assert landed(run, warehouse) == sorted(expected)
             if landing_tables(run, warehouse) > before:
-                left = "a landing table, which expires in a day"
+                left = LANDING_TABLE
         reliability(PART, f"the loader, {words(step, after)}", ONCE, left)
     in_the_marts_once(run, warehouse, len(expected) * users)
-
-
-def in_the_marts_once(run: Run, warehouse: Warehouse, users: int) -> None:
-    done = run("dbt", "build", "--exclude-resource-type", "unit_test")
-    assert done.returncode == 0, done.stdout
-    for table in ("users", "logins"):
-        name = f"{run.analytics}{'_restricted' if table == 'logins' else ''}.{table}"
-        key = "user_id" if table == "users" else "login_uuid"
-        sql = f"select count(*), count(distinct {key}) from {name}"
-        assert warehouse.rows(sql) == [(users, users)]
 
 
 def test_a_loader_that_is_killed_at_random_moments_is_finished_by_the_same_command(
@@ -138,10 +99,9 @@ def test_a_loader_that_is_killed_at_random_moments_is_finished_by_the_same_comma
         load_id = f"seed {seed:02}"
         flags = ("--users", str(USERS), "--load-id", load_id)
         process = loader.start(*flags)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(Random(seed).uniform(0, duration))
-        except subprocess.TimeoutExpired:
-            process.kill()
+        process.kill()
         process.communicate()
         ends_well(loader.start(*flags))
         expected.append(exactly(USERS, load_id))

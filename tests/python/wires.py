@@ -4,18 +4,22 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from conftest import ROOT, Run
 from proxy import Answer, Proxy, Request, proxy
+from statements import ROOT
+
+if TYPE_CHECKING:
+    from conftest import Run
 
 STEPS = {
     r"GET .*[?&]page=": "a page is asked for",
     r"GET .*/tables/loads\b": "the ledger is looked for",
-    r"POST .*/datasets\?": "the dataset is made",
+    r"POST .*/datasets\?|GET .*/datasets/[^/?]+\?": "the dataset is made",
     r"POST /upload/": "an upload begins",
     r"PUT /upload/": "a part is uploaded",
     r"GET .*/tables/landing_": "the landing table is counted",
@@ -23,11 +27,13 @@ STEPS = {
     r"POST .*randomuser-users-": "the users are moved to raw",
     r"POST .*randomuser-ledger-": "the ledger is written",
     r'POST .*"tableId": ?"landing_': "the landing table is made",
-    r'POST .*"tableId": ?"users"': "the table of users is made",
+    r'POST .*"tableId": ?"users"|GET .*/tables/users\?': "the table of users is made",
     r'POST .*"tableId": ?"loads"': "the ledger is made",
     r"POST .*select users_landed": "the ledger is asked",
     r"GET .*/(jobs|queries)/": "a job's end is waited for",
 }
+
+FIRST_RUN = {"the dataset is made", "the table of users is made", "the ledger is made"}
 
 Act = Callable[[], Answer | None]
 
@@ -36,7 +42,7 @@ Act = Callable[[], Answer | None]
 class Wires:
     """Both wires of a loader; steps are counted from the last `at`."""
 
-    run: Run
+    run: "Run"
     api: Proxy
     bigquery: Proxy
     steps: Counter[str] = field(default_factory=Counter)
@@ -56,7 +62,7 @@ class Wires:
             stderr=subprocess.PIPE,
         )
 
-    def at(self, step: str, do: Act, *, after: bool = False, times: tuple[int, ...] = (1,)) -> None:
+    def at(self, step: str, do: Act, *, after: bool = False, times: Container[int] = (1,)) -> None:
         """Do something when a step comes for the first time (or `times`), or `after` it is done.
 
         What `do` returns, if not None, is answered; it may raise CutError.
@@ -93,7 +99,7 @@ class Wires:
 
 
 @contextmanager
-def wires(run: Run) -> Iterator[Wires]:
+def wires(run: "Run") -> Iterator[Wires]:
     """Put proxies before the API and the BigQuery of `run` until the block ends."""
     there = urlsplit(run.environment["RANDOMUSER_URL"])
     with (
