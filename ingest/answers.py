@@ -4,10 +4,19 @@ The shape is that of randomuser.me/documentation#format; a user's own fields are
 loader's business and are kept as they were sent, byte for byte.
 """
 
+import re
+import sys
 from codecs import getincrementaldecoder
 from datetime import UTC, datetime
 
 import msgspec
+import pyarrow as pa
+
+# How deep a value may be nested. Python's own limit is 1,000; the stack of a thread would do for
+# 200,000, of which an answer must not come near.
+DEPTH = 10_000
+# Half a character, which JSON may hold (RFC 8259, section 8.2) and msgspec refuses.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 class SourceError(RuntimeError):
@@ -49,11 +58,45 @@ def _check_utf8(body: bytes) -> None:
     check.decode(b"", final=True)
 
 
+def _decode(body: bytes) -> Answer:
+    """Take `body` apart; raises msgspec.DecodeError and, for one nested too deep, RecursionError.
+
+    What msgspec does not take at once is rare, and costs a second look.
+    """
+    try:
+        return msgspec.json.decode(body, type=Answer)
+    except msgspec.ValidationError:
+        raise
+    except RecursionError:
+        sys.setrecursionlimit(max(DEPTH, sys.getrecursionlimit()))
+        return _decode_halves(body)
+    except msgspec.DecodeError:
+        return _decode_halves(body)
+
+
+def _decode_halves(body: bytes) -> Answer:
+    """Take apart a `body` whose users may hold half characters.
+
+    They are looked up in a copy with other escapes of the same length, and cut out of `body`.
+    """
+    copy = _SURROGATE.sub(rb"\\u0000", body)
+    users = msgspec.json.decode(copy, type=Answer).results
+    if not users:
+        return msgspec.json.decode(body, type=Answer)
+    first = pa.py_buffer(copy).address
+    places = [(pa.py_buffer(user).address - first, len(bytes(user))) for user in users]
+    # All but the users is taken as it is.
+    start, end = places[0][0], sum(places[-1])
+    answer = msgspec.json.decode(body[:start] + b"0" + body[end:], type=Answer)
+    answer.results = [msgspec.Raw(body[place : place + length]) for place, length in places]
+    return answer
+
+
 def read_page(body: bytes, origin: str) -> Page:
     """Take the answer `body` apart; `origin` names it in a SourceError."""
     try:
         _check_utf8(body)
-        answer = msgspec.json.decode(body, type=Answer)
+        answer = _decode(body)
     except msgspec.ValidationError as error:
         raise SourceError(
             f"{origin} is not an answer of the randomuser API: {error}; a good one is "
@@ -61,8 +104,10 @@ def read_page(body: bytes, origin: str) -> Page:
         ) from None
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
         raise SourceError(f"{origin} is not JSON: {error}; it begins {body[:60]!r}") from None
+    except RecursionError:
+        raise SourceError(f"{origin} is nested too deep to be read") from None
     if answer.error is not None:
-        raise SourceError(f"{origin} is an error of the API: {answer.error}")
+        raise SourceError(f"{origin} is an error of the API: {answer.error[:200]}")
     if answer.results is None or answer.info is None:
         raise SourceError(
             f"{origin} is not an answer of the randomuser API: it has no "

@@ -7,31 +7,17 @@ held against the request. Facts: randomuser.me/documentation and the service's p
 
 import hashlib
 import re
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
-
 from ingest.answers import Page, SourceError, read_page
+from ingest.client import Client
 
 PAGE_USERS = 1_000  # the API's cap is 5,000; smaller pages keep memory and retries small
-CONCURRENCY = 2  # pages being fetched at once; the limit below leaves no use for more
-TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
+CONCURRENCY = 2  # pages being fetched at once; the API's limit leaves no use for more
 DEFAULT_VERSION = "1.4"  # what the API answers where the URL names no version
-# The API allows 20,000 users an address in five minutes and does not say when to come back, so
-# the waits (2, 4, 8 ... 120 seconds) add up to more than five minutes.
-RETRY = Retry(
-    connect=2,
-    read=3,
-    status=8,
-    other=0,
-    backoff_factor=2,
-    backoff_jitter=1,
-    status_forcelist=[429, 500, 502, 503, 504],
-)
 
 
 def seed_of(load_id: str) -> str:
@@ -43,52 +29,54 @@ def seed_of(load_id: str) -> str:
     return hashlib.sha256(load_id.encode()).hexdigest()[:20] + "x"
 
 
-def pages(url: str, users: int, seed: str, password: str) -> Iterator[Page]:
-    """Yield the pages of `users` users in order; raises SourceError at the first wrong one."""
+def pages(url: str, users: int, seed: str, password: str, retry_seconds: float) -> Iterator[Page]:
+    """Yield the pages of `users` users in order; raises SourceError at the first wrong one.
+
+    No answer is one as well, after `retry_seconds`. Users sent twice are found out at the end.
+    """
     version = re.search(r"/(\d+\.\d+)/?$", url)
-    ask = _Asker(url, seed, password, version[1] if version else DEFAULT_VERSION)
+    client = Client(retry_seconds, CONCURRENCY)
+    ask = _Asker(client, url, seed, password, version[1] if version else DEFAULT_VERSION)
     pool = ThreadPoolExecutor(CONCURRENCY)
     waiting: deque[Future[Page]] = deque()
+    different = _Different()
     try:
         for number, first in enumerate(range(0, users, PAGE_USERS), start=1):
             waiting.append(pool.submit(ask, number, min(PAGE_USERS, users - first)))
             if len(waiting) > CONCURRENCY:
-                yield waiting.popleft().result()
+                yield different.add(waiting.popleft().result())
         while waiting:
-            yield waiting.popleft().result()
+            yield different.add(waiting.popleft().result())
     finally:
+        client.stop()
         pool.shutdown(cancel_futures=True)
+    if different.count() != users:
+        raise SourceError(
+            f"asked for {users} users of {url}: only {different.count()} of those that came "
+            "differ, the API sent some twice"
+        )
 
 
 class _Asker:
-    def __init__(self, url: str, seed: str, password: str, version: str) -> None:
-        self.url, self.seed, self.version = url, seed, version
+    def __init__(self, client: Client, url: str, seed: str, password: str, version: str) -> None:
+        self.client, self.url, self.seed, self.version = client, url, seed, version
         self.parameters = {"seed": seed} | ({"password": password} if password else {})
-        self.session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=CONCURRENCY, max_retries=RETRY)
-        self.session.mount("http://", adapter)
-        self.session.mount("https://", adapter)
 
     def __call__(self, number: int, size: int) -> Page:
-        asked = f"page {number} ({size} users) of {self.url}"
         try:
-            answer = self.session.get(
-                self.url,
-                params=self.parameters | {"results": str(size), "page": str(number)},
-                timeout=TIMEOUT,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            raise SourceError(
-                f"asked for {asked}: no answer ({_cause(error)}); is RANDOMUSER_URL right, and "
-                "can this machine reach it?"
-            ) from None
-        if answer.status_code != requests.codes.ok:
-            raise SourceError(
-                f"asked for {asked}: HTTP {answer.status_code} {answer.reason}, "
-                f"{answer.text[:200]!r}"
-            )
-        page = read_page(answer.content, f"the answer to {asked}")
+            return self._page(number, size)
+        except SourceError as error:
+            self.client.stop(error)  # the other page's waiting as well
+            raise
+
+    def _page(self, number: int, size: int) -> Page:
+        asked = f"page {number} ({size} users) of {self.url}"
+        parameters = self.parameters | {"results": str(size), "page": str(number)}
+        try:
+            body = self.client.get(self.url, parameters, asked)
+        except SourceError as error:
+            raise SourceError(f"asked for {asked}: {error}") from None
+        page = read_page(body, f"the answer to {asked}")
         expected = (self.seed, size, number, self.version)
         came = (page.info.seed, page.info.results, page.info.page, page.info.version)
         if came != expected:
@@ -98,7 +86,21 @@ class _Asker:
         return page
 
 
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason: the outer ones repeat it in the libraries' own words."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return _cause(reason) if isinstance(reason, BaseException) else str(error)
+class _Different:
+    """Counts users that differ, in 8 bytes each.
+
+    It compares hashes, which are new in each process: among ten million different users two have
+    the same one once in 400,000 runs, and then not in the next.
+    """
+
+    def __init__(self) -> None:
+        self.hashes = [array("q") for _ in range(256)]
+
+    def add(self, page: Page) -> Page:
+        for user in page.users:
+            mark = hash(bytes(user))
+            self.hashes[mark & 255].append(mark)
+        return page
+
+    def count(self) -> int:
+        return sum(len(set(some)) for some in self.hashes)  # a set of all would take much memory

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from uuid import uuid4
 
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
 from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 from tqdm import tqdm
@@ -32,34 +33,38 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("ingest").setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its "Retrying" repeats the whole query
+    load_id = flags.load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
     try:
-        print(_run(flags, Settings.read(randomuser_users=flags.users)))
+        if flags.from_file and not flags.load_id:
+            load_id = files.load_id_of(flags.from_file)
+        print(_run(flags, load_id, Settings.read(randomuser_users=flags.users)))
     except SettingsError as error:
         return _failed(f"wrong settings: {error}", status=2)
     except SourceError as error:
-        return _failed(f"{error}; nothing was landed")
+        return _failed(f"{_one_line(error)}; nothing was landed")
     except LandingError as error:
         return _failed(str(error))
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
         return _failed(
-            f"BigQuery refused or did not answer: {_one_line(error)}; is GOOGLE_CLOUD_PROJECT "
-            "right, may this account write there, and is BIGQUERY_EMULATOR_HOST (if set) up?"
+            f"BigQuery refused or did not answer: {_one_line(error)}; the load is not finished: "
+            f"see that {_hint(error)}, and run it again with --load-id {quote(load_id)}"
         )
     except KeyboardInterrupt:
-        return _failed("interrupted; run the same command again to finish", status=130)
+        return _failed(
+            f"interrupted; to finish the load run it again with --load-id {quote(load_id)}",
+            status=130,
+        )
     return 0
 
 
-def _run(flags: argparse.Namespace, settings: Settings) -> str:
+def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
     if flags.from_file:
-        load_id = flags.load_id or files.load_id_of(flags.from_file)
         asked, source = None, " ".join(map(str, flags.from_file))
         pages = files.pages(flags.from_file)
     else:
-        load_id = flags.load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
         asked, source = settings.randomuser_users, settings.randomuser_url
         seed = api.seed_of(load_id)
-        pages = api.pages(source, asked, seed, settings.randomuser_password)
+        pages = api.pages(source, asked, seed, settings.randomuser_password, settings.retry_seconds)
     pages = _shown(pages, asked)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users"
     if flags.dry_run:
@@ -115,5 +120,14 @@ def _failed(message: str, status: int = 1) -> int:
     return status
 
 
+def _hint(error: BaseException) -> str:
+    """Return what to look at, after what BigQuery said."""
+    if isinstance(error, Unauthorized | Forbidden | NotFound | GoogleAuthError):
+        return "GOOGLE_CLOUD_PROJECT is right and this account may write there"
+    return "BigQuery (or BIGQUERY_EMULATOR_HOST, if set) is up"
+
+
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500]
+    """Return what it says, as far as a line goes: some of it is what somebody else sent."""
+    said = "".join(one if one.isprintable() else " " for one in str(error)[:1_000])
+    return " ".join(said.split())

@@ -5,7 +5,9 @@ any other run holds what it sees against the page, so that the page cannot drift
 """
 
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 
@@ -36,6 +38,11 @@ PARTS = {
     ),
     "Rebuild": "The incremental path against `dbt build --full-refresh`, on random histories.",
 }
+
+# The Singer SDK's tests for targets, with what stands for each of them here.
+SINGER: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("singer_target_tests.toml").read_text("utf-8")
+)
 
 
 class Reliability:
@@ -71,7 +78,27 @@ class Reliability:
                 page.append(f"## {part}\n\n{about}\n\n{table}")
             elif part in kept:
                 page.append(kept[part])
+        page.append(singer_section())
         PAGE.write_text("\n\n".join(page) + "\n", "utf-8")
+
+
+def singer_section() -> str:
+    """Return the page's last section, drawn from singer_target_tests.toml."""
+    lines = [
+        "## What Singer targets are tested for",
+        "",
+        "The tests that the [Singer SDK](https://github.com/meltano/sdk) brings for every target, "
+        "and what stands for each of them here.",
+        "",
+        "| the SDK's test | what it checks | here |",
+        "| --- | --- | --- |",
+    ]
+    for name, test in SINGER.items():
+        files = [it.partition("::") for it in test.get("here", [])]
+        here = [f"[{test or Path(file).stem}](../{file})" for file, _, test in files]
+        said = " ".join(filter(None, [test.get("why"), ", ".join(here)]))
+        lines.append(f"| {name} | {test['checks']} | {said} |")
+    return "\n".join(lines)
 
 
 def plain(text: str) -> str:
@@ -80,6 +107,7 @@ def plain(text: str) -> str:
         (r"http://127\.0\.0\.1:\d+", "http://localhost"),
         (r"\b(raw|analytics)_[0-9a-f]{12}\b", r"\1_randomuser"),
         (r"\blanding_[0-9a-f]{32}\b", "landing_..."),
+        (r"\bmanual-\d{8}T\d{6}Z-[0-9a-f]{8}\b", "manual-..."),
         (r"\s+", " "),
         (r"\|", r"\\|"),
     ):

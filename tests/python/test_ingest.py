@@ -86,7 +86,7 @@ def test_users_of_three_pages_land_in_order_and_once(
     assert {row[3:5] for row in rows} == {(api.seed_of("x"), "1.4")}
     assert {row[5] for row in rows} <= set(range(24, 33))
     password = Settings.model_fields["randomuser_password"].default
-    pages = api.pages(api_url, 2500, api.seed_of("x"), password)
+    pages = api.pages(api_url, 2500, api.seed_of("x"), password, 1)
     sent = [json.loads(bytes(user))["login"]["uuid"] for page in pages for user in page.users]
     assert [row[2] for row in rows] == sent
 
@@ -200,9 +200,10 @@ def test_a_flag_is_stronger_than_the_environment_and_that_than_the_env_file(
     [
         (["--wrong"], {}, "unrecognized arguments: --wrong"),
         (["--users", "0"], {}, "RANDOMUSER_USERS: "),
+        ([], {"RETRY_SECONDS": "0"}, "RETRY_SECONDS: "),
         ([], {"GOOGLE_CLOUD_PROJECT": ""}, "GOOGLE_CLOUD_PROJECT: "),
     ],
-    ids=["wrong flag", "no users", "no project"],
+    ids=["wrong flag", "no users", "no time", "no project"],
 )
 def test_wrong_use_ends_with_status_2_and_says_what_is_wrong(
     run: Run, landed: Landed, flags: list[str], environment: dict[str, str], named: str
@@ -240,8 +241,8 @@ def test_a_file_that_is_no_answer_fails_in_one_line_and_lands_nothing(
 def test_a_server_that_does_not_answer_fails_in_one_line_that_names_the_setting(
     run: Run, landed: Landed, missing: str
 ) -> None:
-    nobody = {missing: f"http://127.0.0.1:{closed_port()}/"}
-    assert f"is {missing} " in failed_in_one_line(run("ingest", "--users", "5", **nobody))
+    nobody = {missing: f"http://127.0.0.1:{closed_port()}/", "RETRY_SECONDS": "1"}
+    assert missing in failed_in_one_line(run("ingest", "--users", "5", **nobody))
     assert landed() == []
 
 
