@@ -7,7 +7,7 @@ LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo pipeline test lint sqlfluff build erd cost bench lock clean
+.PHONY: help setup demo pipeline test torture lint sqlfluff build erd cost bench lock clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ pipeline:
 
 test: setup lint  ## everything that checks the project
 	$(BIN)/python -m pytest
+
+torture: setup  ## every kill, fault and odd record (half an hour), and docs/reliability.md of them
+	$(BIN)/python -m pytest --torture --write-reliability
 
 lint: setup  ## ruff, mypy, SQLFluff
 	$(BIN)/ruff check .

@@ -116,10 +116,15 @@ def loader(run: Run) -> Iterator[Wires]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--torture", action="store_true", help="every case, not the quick ones alone")
+    parser.addoption("--torture", action="store_true", help="the fault cases alone, but all of them")
     parser.addoption(
         "--write-reliability", action="store_true", help="write docs/reliability.md from the cases"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    if config.getoption("--torture"):
+        items[:] = [item for item in items if "reliability" in item.fixturenames]
 
 
 @pytest.fixture(scope="session")
