@@ -67,10 +67,8 @@ def _decode(body: bytes) -> Answer:
         return msgspec.json.decode(body, type=Answer)
     except msgspec.ValidationError:
         raise
-    except RecursionError:
+    except (RecursionError, msgspec.DecodeError):
         sys.setrecursionlimit(max(DEPTH, sys.getrecursionlimit()))
-        return _decode_halves(body)
-    except msgspec.DecodeError:
         return _decode_halves(body)
 
 

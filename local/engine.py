@@ -11,6 +11,29 @@ from sqlglot import exp
 
 _FIELD = re.compile(r"""JSON_VALUE\(((?:"[^"]+"\.)?"[^"]+"), ('\$[^']*')\)""")
 
+_TYPE = re.compile(
+    r"""LOWER\(JSON_TYPE\(((?:(?:\w+|"[^"]+")\.)?(?:\w+|"[^"]+"))(?: -> ('[^']*'))?\)\)"""
+)
+_TIMESTAMP = re.compile(r"TRY_CAST\((JSON_VALUE\([^()]*\) ->> '\$') AS TIMESTAMPTZ\)")
+FUNCTIONS = [
+    # DuckDB knows years of any length, 24 o'clock, infinity and more; BigQuery what it can write
+    r"""timestamp_in_bigquery(text) AS CASE
+        WHEN regexp_full_match(
+            text,
+            '\d{4}-\d\d?-\d\d?'
+            || '([ Tt]([01]?\d|2[0-3]):\d\d?:\d\d?(\.\d{0,6})?([Zz]| ?[A-Za-z+-].*)?)?'
+        ) AND text >= '0001'
+        THEN TRY_CAST(text AS TIMESTAMPTZ)
+    END""",
+    # DuckDB, and with it the emulator, has names of its own for the types of JSON
+    """type_in_bigquery(type) AS replace(replace(replace(replace(replace(
+        lower(type), 'varchar', 'string'), 'double', 'number'),
+        'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
+    # for macros/local/looks_documented.sql
+    "payload_types(payload) AS array_to_string(json_type(payload, '$..*'), ' ')",
+    "payload_names(payload, objects) AS CAST(json_keys(payload, objects) AS VARCHAR)",
+]
+
 _MERGE = re.compile(r"^(?:\s|/\*.*?\*/)*MERGE\b", re.DOTALL)
 
 
@@ -25,6 +48,8 @@ class Engine(DuckDBEngine):
         self.execute("SET checkpoint_threshold = '4GB'")
         # Payloads are all different: to look for what repeats in them takes longer than to write.
         self.execute("SET disabled_compression_methods = 'dictionary,fsst'")
+        for function in FUNCTIONS:
+            self.execute(f"CREATE OR REPLACE MACRO {function}")
 
     def execute(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run one statement of DuckDB's SQL; raises duckdb.Error."""
@@ -32,7 +57,14 @@ class Engine(DuckDBEngine):
             raise duckdb.InvalidInputException(
                 "UPDATE/MERGE must match at most one source row for each target row"
             )
+        sql = _TYPE.sub(_bigquery_type, sql)
+        sql = _TIMESTAMP.sub(r"TIMESTAMP_IN_BIGQUERY(\1)", sql)
         return super().execute(parse_once(sql), parameters)
+
+
+def _bigquery_type(found: re.Match[str]) -> str:
+    """Return DuckDB's type of a JSON value, with the path within it as the second argument."""
+    return f"TYPE_IN_BIGQUERY(JSON_TYPE({', '.join(filter(None, found.groups()))}))"
 
 
 def twice_matched(merge: str) -> str:

@@ -116,15 +116,16 @@ def loader(run: Run) -> Iterator[Wires]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--torture", action="store_true", help="the fault cases alone, but all of them")
-    parser.addoption(
-        "--write-reliability", action="store_true", help="write docs/reliability.md from the cases"
-    )
+    about = "run all cases of faults, and nothing else, and write docs/reliability.md of them"
+    parser.addoption("--torture", action="store_true", help=about)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    """Choose the tests of faults, or all tests but the longest of faults."""
     if config.getoption("--torture"):
         items[:] = [item for item in items if "reliability" in item.fixturenames]
+    else:
+        items[:] = [item for item in items if not item.get_closest_marker("torture")]
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +137,7 @@ def torture(pytestconfig: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
     """Take down what a fault did, for docs/reliability.md."""
-    page = Reliability(bool(pytestconfig.getoption("--write-reliability")))
+    page = Reliability(write=bool(pytestconfig.getoption("--torture")))
     yield page
     page.finish()
 

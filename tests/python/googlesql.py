@@ -22,6 +22,8 @@ from zetasql.types import ErrorMessageMode, FunctionSignatureId, LanguageFeature
 from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import (
     AnalyzeRequest,
     AnalyzeResponse,
+    EvaluateQueryRequest,
+    EvaluateQueryResponse,
 )
 
 BIGQUERY = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
@@ -109,6 +111,19 @@ class GoogleSQL:
         made = {it.name: it.type for it in node["column_definition_list"]}
         self.tables[".".join(node["name_path"])] = made
         return made
+
+    def evaluate(self, sql: str) -> list[tuple[str | None, ...]]:
+        """Return the rows of a query that reads no table and gives strings alone."""
+        request = EvaluateQueryRequest(sql=sql)
+        request.options.CopyFrom(self._request.options)
+        request.simple_catalog.CopyFrom(self._request.simple_catalog)
+        response = self._service.wasm_client.call_grpc_func(
+            "ZetaSqlLocalService_EvaluateQuery", request, EvaluateQueryResponse
+        )
+        return [
+            tuple(it.string_value if it.HasField("string_value") else None for it in row.cell)
+            for row in response.content.table_data.row
+        ]
 
 
 def complaints(

@@ -167,26 +167,6 @@ TABLE: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
             {"value": 3, "row_condition": "team is null or team = 'x'"},
         ),
     ],
-    "dbt_expectations.expect_table_row_count_to_be_between": [
-        ("passes the boundaries", "clean", 0, {"min_value": 3, "max_value": 3}),
-        ("fails too few", "dirty", 1, {"min_value": 11}),
-        ("fails too many", "dirty", 1, {"max_value": 9}),
-        ("fails no rows at all", "empty", 1, {"min_value": 1}),
-        ("takes a maximum of none", "empty", 0, {"max_value": 0}),
-        ("can exclude the minimum", "dirty", 1, {"min_value": 10, "strictly": True}),
-        ("can exclude the maximum", "dirty", 1, {"max_value": 10, "strictly": True}),
-        ("passes within", "dirty", 0, {"min_value": 9, "max_value": 11, "strictly": True}),
-        ("counts group by group", "dirty", 2, {"min_value": 3, "group_by": ["team"]}),
-        ("groups by several columns", "dirty", 4, {"min_value": 2, "group_by": ["team", "points"]}),
-        ("passes where there are no groups", "empty", 0, {"min_value": 1, "group_by": ["team"]}),
-        ("keeps to the row condition", "dirty", 1, {"min_value": 3, "row_condition": "id < 3"}),
-        (
-            "keeps to the row condition in groups",
-            "dirty",
-            1,
-            {"min_value": 3, "group_by": ["team"], "row_condition": "points is not null"},
-        ),
-    ],
 }
 # What the real macros find on the emulator, where that is not what they find on BigQuery.
 REAL_ON_EMULATOR = {

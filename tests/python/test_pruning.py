@@ -5,6 +5,7 @@ and it sees one where the column is compared with it as it is:
 https://cloud.google.com/bigquery/docs/querying-partitioned-tables#use_a_constant_filter_expression
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from ingest.tables import users
 
 LONGEST = timedelta(days=31)  # the loader looks for unfinished loads of the last 30 days
 TABLES = {"raw_of_prod.users", "base_randomuser__users"}
+BASE = {"model.randomuser.base_randomuser__users"}
 
 
 def guarded(recording: Recording) -> set[str]:
@@ -97,8 +99,8 @@ def test_raw_demands_a_filter_and_raw_and_base_are_partitioned_by_day(recording:
     raw = users("p.raw_of_prod.users").to_api_repr()
     assert raw["timePartitioning"] == {"type": "DAY", "field": "loaded_at"}
     assert raw["requirePartitionFilter"] is True
-    made = [it.sql for it in recording.statements if "create or replace table" in it.sql]
-    base = [sql for sql in made if "`base_randomuser__users`\n" in sql]
+    model = [it.sql for it in recording.statements if it.node_id in BASE]
+    base = [sql for sql in model if re.search(r"create or replace table .*__users`\n", sql)]
     assert base and all("partition by timestamp_trunc(loaded_at, day)" in sql for sql in base)
 
 

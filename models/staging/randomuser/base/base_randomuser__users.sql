@@ -75,8 +75,17 @@ parsed as (
         json_value(payload, '$.location.state') as state,
         json_value(payload, '$.location.country') as country,
         json_value(payload, '$.location.postcode') as postcode,
-        safe_cast(json_value(payload, '$.location.coordinates.latitude') as float64) as latitude,
-        safe_cast(json_value(payload, '$.location.coordinates.longitude') as float64) as longitude,
+        -- in digits alone: to a cast, NaN and infinity are numbers as well
+        safe_cast(
+            regexp_extract(
+                json_value(payload, '$.location.coordinates.latitude'), r'^[-+]?[0-9.]+$'
+            ) as float64
+        ) as latitude,
+        safe_cast(
+            regexp_extract(
+                json_value(payload, '$.location.coordinates.longitude'), r'^[-+]?[0-9.]+$'
+            ) as float64
+        ) as longitude,
         json_value(payload, '$.location.timezone.offset') as timezone_offset,
         json_value(payload, '$.location.timezone.description') as timezone_description
     from source
@@ -89,13 +98,16 @@ judged as (
     select
         * except (payload),
         case
-            when json_type(payload) != 'object' then 'the user is not a JSON object'
-            when user_id is null then 'login.uuid is missing'
+            when json_type(payload) != 'object' then {{ why_no_object('payload') }}
+            when user_id is null and api_version in ('1.0', '1.1')
+                then 'login.uuid is missing: the API gives no key before version 1.2'
+            when user_id is null then {{ why_no_text('payload', 'login.uuid') }}
             when not regexp_contains(user_id, r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
                 then 'login.uuid is not a UUID'
-            when coalesce(username, '') = '' then 'login.username is missing'
-            when coalesce(password, '') = '' then 'login.password is missing'
+            when coalesce(username, '') = '' then {{ why_no_text('payload', 'login.username') }}
+            when coalesce(password, '') = '' then {{ why_no_text('payload', 'login.password') }}
         end as rejection_reason,
+        if(json_type(payload) = 'object', {{ unusual_fields('payload') }}, null) as unusual_fields,
         payload
     from parsed
 

@@ -1,0 +1,314 @@
+"""Any JSON value among the users of an answer lands in raw, and is accepted or rejected there."""
+
+import json
+import re
+from pathlib import Path
+
+from conftest import Run, Warehouse
+from googlesql import GoogleSQL
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis import strategies as st
+from reliability import Reliability
+from test_shapes import user
+
+PART = "Bad records"
+DBT = ("dbt", "--quiet", "build", "--exclude-resource-type", "unit_test")
+ANY_SHARE = ("--vars", "rejected_share: 1")
+EVER = "loaded_at >= timestamp '1970-01-01'"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+FIELDS = "load_id, record_index, rejection_reason, user_id, username, password, born_on, "
+FIELDS += "registered_at, postcode, latitude, unusual_fields"
+
+# JSON texts of odd values, for anywhere in a user and in a user's place.
+ODD = [
+    *("null", "true", "0", "-1.5", '""', '" "', "[]", "{}", "[[1], {}]", '{"a": {"b": 1}}'),
+    *('"text"', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"'),
+    *("1e400", "-1e400", str(10**40), "1e-400", "12345678901234567890", "1.50", "-0", "1E2"),
+    *('"2023-02-30T00:00:00Z"', '"0000-01-01T00:00:00Z"', '"infinity"', '"-infinity"', '"nan"'),
+    *('"epoch"', '"now"', '"29999-01-01T00:00:00Z"', '"2023-02-28T24:00:00Z"', '"2023-02-28"'),
+    *('"9999-12-31T23:59:59.999Z"', '"2023-02-28T10:00Z"', '"0044-03-15 (BC)"', '"1e400"'),
+    *('"2023-02-28T23:59:60Z"', '"2023-02-28T10:00:00+05:45"', '"0x10"', '"1_000"'),
+    json.dumps("x" * 100_000),
+    json.dumps('"quoted", {"login": 1}: \\ \n'),
+    "[" * 400 + "]" * 400,
+    "[" * 900 + "]" * 900,
+    '{"a":' * 600 + "1" + "}" * 600,
+]
+KEYS = ["a.b", 'say "hi"', "it's", "📮", "", "$", "\\", "a\nb", "login", "new", "x" * 1000]
+
+
+def paths(it: object, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return the paths of all fields within a user."""
+    inner = it.items() if isinstance(it, dict) else ()
+    return [path for key, value in inner for path in ((*at, key), *paths(value, (*at, key)))]
+
+
+PATHS = paths(user(0))
+
+
+def changed(number: int, changes: list[tuple[tuple[str, ...], str, str]]) -> str:
+    """Return the JSON text of a user with changes: path, what, and a JSON text."""
+
+    def text(it: object, at: tuple[str, ...]) -> str:
+        if not isinstance(it, dict):
+            return json.dumps(it, ensure_ascii=False)
+        parts = []
+        for key, value in it.items():
+            own = text(value, (*at, key))
+            for path, what, odd in changes:
+                if path == (*at, key):
+                    own = {"instead": odd, "gone": ""}.get(what, own)
+                    if what == "twice":
+                        parts.append(f"{json.dumps(key)}: {odd}")
+                    if what.startswith("beside "):
+                        parts.append(f"{json.dumps(what[7:])}: {odd}")
+            if own:
+                parts.append(f"{json.dumps(key)}: {own}")
+        return "{" + ", ".join(parts) + "}"
+
+    return text(user(number), ())
+
+
+WHATS = st.sampled_from(["instead", "instead", "gone", "twice", *(f"beside {it}" for it in KEYS)])
+CHANGES = st.lists(st.tuples(st.sampled_from(PATHS), WHATS, st.sampled_from(ODD)), max_size=3)
+USERS = st.lists(st.one_of(CHANGES, CHANGES, CHANGES, st.sampled_from(ODD)), min_size=60)
+
+
+def land(run: Run, file: Path, load_id: str, users: list[str]) -> None:
+    info = {"seed": "s", "results": len(users), "page": 1, "version": "1.4"}
+    file.write_text(f'{{"results": [{", ".join(users)}], "info": {json.dumps(info)}}}')
+    done = run("ingest", "--load-id", load_id, "--from-file", file)
+    assert done.returncode == 0, done.stderr
+
+
+def built(run: Run, *words: str) -> str:
+    done = run(*DBT, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rows(run: Run, warehouse: Warehouse, load_id: str) -> list[dict[str, object]]:
+    """Return what base has of a load."""
+    table = f"{run.analytics}_restricted.base_randomuser__users"
+    sql = f"select {FIELDS} from {table} where {EVER} and load_id = '{load_id}' order by 2"
+    return [dict(row.items()) for row in warehouse.client.query_and_wait(sql)]
+
+
+def test_whatever_the_users_are_each_lands_and_is_accepted_or_rejected_with_a_reason(
+    run: Run, warehouse: Warehouse, tmp_path: Path, torture: bool, reliability: Reliability
+) -> None:
+    loads = 0
+
+    @seed(2026)
+    @settings(
+        max_examples=6 if torture else 2,
+        deadline=None,
+        database=None,
+        verbosity=Verbosity.quiet,  # a list of such users is no help
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(USERS)
+    def holds(drawn: list[list[tuple[tuple[str, ...], str, str]] | str]) -> None:
+        nonlocal loads
+        loads += 1
+        load_id = f"load {loads}"
+        users = [
+            it if isinstance(it, str) else changed(1000 * loads + n, it)
+            for n, it in enumerate(drawn)
+        ]
+        land(run, tmp_path / "users.json", load_id, users)
+        built(run, *ANY_SHARE)
+        every_user_is_in_one_place(run, warehouse, load_id, users)
+
+    holds()
+    table = f"{run.analytics}_restricted.base_randomuser__users"
+    ordered = f"select {FIELDS} from {table} where {EVER} order by 1, 2"
+    before = warehouse.rows(ordered)
+    built(run, *ANY_SHARE, "--full-refresh")
+    assert warehouse.rows(ordered) == before
+    done = run("publish", "csv")
+    assert done.returncode == 0, done.stderr
+    reliability(
+        PART,
+        "users with fields gone, twice, unknown, and odd values in any place",
+        "each lands; `dbt build` ends well; a rebuild gives the same",
+        "each user accepted, or rejected with reason, payload, load and position",
+    )
+
+
+def every_user_is_in_one_place(
+    run: Run, warehouse: Warehouse, load_id: str, users: list[str]
+) -> None:
+    raw = warehouse.rows(
+        f"select record_index, to_json_string(payload) from {run.raw}.users "
+        f"where {EVER} and load_id = '{load_id}' order by 1"
+    )
+    assert [it[0] for it in raw] == list(range(len(users)))
+    for sent, (_, kept) in zip(users, raw, strict=True):
+        assert as_sent(sent, str(kept)), (sent[:500], str(kept)[:500])
+    base = rows(run, warehouse, load_id)
+    rejected = warehouse.rows(
+        f"select record_index, rejection_reason, payload is not null "
+        f"from {run.analytics}_restricted.stg_randomuser__rejected "
+        f"where {EVER} and load_id = '{load_id}'"
+    )
+    assert all(reason and has_payload for _, reason, has_payload in rejected)
+    accepted = warehouse.rows(
+        f"select record_index, user_id from {run.analytics}.stg_randomuser__users "
+        f"where {EVER} and load_id = '{load_id}'"
+    )
+    assert all(UUID.fullmatch(str(key)) for _, key in accepted)
+    assert sorted(str(it[0]) for it in [*rejected, *accepted]) == sorted(
+        str(it["record_index"]) for it in base
+    )
+    assert len(base) == len(users)
+
+
+def as_sent(sent: str, kept: str) -> bool:
+    """Say whether a payload in raw is what was sent, be it as the JSON string of its text."""
+    if kept.startswith('"') and json.loads(kept) == sent:
+        return True
+    try:
+        return same(sent) == same(kept)
+    except RecursionError:
+        return re.sub(r"\s", "", sent) == re.sub(r"\s", "", kept)
+
+
+def same(text: str) -> str:
+    """Return JSON text in one form: of two fields of a name the first, and no -0."""
+
+    def number(text: str) -> float:
+        return float(text) + 0.0
+
+    it = json.loads(
+        text,
+        object_pairs_hook=lambda pairs: dict(reversed(pairs)),
+        parse_int=number,
+        parse_float=number,
+    )
+    return json.dumps(it, sort_keys=True)
+
+
+LOGIN = '{"uuid": "00000000-0000-4000-8000-000000000001", "username": "u", "password": "p"}'
+CASES = {
+    '{"half a character": "\\ud800"}': "the user is not JSON to BigQuery, and is kept as text",
+    LOGIN[:-1] + f', "salt": {"[" * 2000}{"]" * 2000}' + "}": "",
+    "null": "the user is not a JSON object",
+    "[1, 2]": "the user is not a JSON object",
+    '"text"': "the user is not a JSON object",
+    "{}": "login.uuid is missing",
+    '{"login": null}': "login.uuid is missing",
+    '{"login": {"uuid": null}}': "login.uuid is null",
+    '{"login": {"uuid": 7}}': "login.uuid is not a UUID",
+    '{"login": {"uuid": {"a": 1}}}': "login.uuid is an object, not text",
+    LOGIN.replace('"u"', '""'): "login.username is empty",
+    LOGIN.replace('"u"', "[1]"): "login.username is an array, not text",
+    LOGIN.replace(', "password": "p"', ""): "login.password is missing",
+    LOGIN.replace('"u"', "5"): "",
+    LOGIN.replace('"u"', '"a\\u0000b"'): "",
+    LOGIN[:-1] + ', "uuid": "twice: the first counts"}': "",
+    LOGIN[:-1] + '}, "dob": {"date": "2023-02-30T00:00:00Z"}': "",
+}
+
+
+def as_user(text: str) -> str:
+    return f'{{"login": {text}}}' if text.startswith(LOGIN[:9]) else text
+
+
+def test_a_rejected_user_is_named_with_its_reason_and_many_of_them_fail_the_build(
+    run: Run, warehouse: Warehouse, tmp_path: Path, reliability: Reliability
+) -> None:
+    good = [json.dumps(user(100 + n)) for n in range(len(CASES))]
+    land(run, tmp_path / "users.json", "odd", [as_user(it) for it in CASES] + good)
+    failed = run(*DBT)
+    assert failed.returncode == 1
+    share = f"rejected={sum(map(bool, CASES.values()))}, users={2 * len(CASES)}"
+    assert f"load_id=odd, {share}" in failed.stdout
+    said = built(run, *ANY_SHARE)
+    assert "warn: no_user_is_rejected" in said
+    assert "load_id=odd, rejection_reason=login.uuid is a" in said
+    reasons = [it["rejection_reason"] or "" for it in rows(run, warehouse, "odd")]
+    assert reasons == [*CASES.values(), *([""] * len(good))]
+    for text, reason in CASES.items():
+        case = as_user(text).replace(LOGIN[1:-1], "...").replace("00000000-0000-4000-8000-", "...")
+        if len(case) < 200:  # BigQuery has a limit of its own to how deep JSON may be
+            what = f"rejected: {reason}" if reason else "accepted"
+            kept = "its text in raw" if "as text" in reason else "the payload in raw, as sent"
+            reliability(PART, f"`{case}`", what, kept)
+    reliability(
+        PART,
+        "more than `rejected_share` of a load is rejected",
+        "`dbt build` fails in few_users_of_a_load_are_rejected, and names the load",
+        "with `rejected_share: 1` it ends well, and no_user_is_rejected warns",
+    )
+
+
+# What GoogleSQL is asked of each user, and the emulator.
+VERDICT = """
+    cast(record_index as string), rejection_reason, unusual_fields, user_id, username,
+    cast(born_on as string), cast(registered_at as string), postcode,
+    cast(cast(round(latitude * 10000) as int64) as string)
+"""
+PLACES = ["login", "login/uuid", "login/username", "dob/date", "registered/date", "id/value"]
+PLACES += ["location/postcode", "location/coordinates/latitude", "location/street", "name"]
+UNLIKE = {
+    '"2023-02-28T23:59:60Z"',
+    "1e400",
+    "-1e400",
+    str(10**40),
+    "12345678901234567890",
+}  # docs/local-bigquery.md
+
+
+def test_googlesql_comes_to_the_verdict_that_the_embedded_bigquery_comes_to(
+    run: Run, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    odd = [it for it in ODD if it not in UNLIKE and len(it) < 1500]
+    changes = [[(tuple(place.split("/")), "instead", it)] for place in PLACES for it in odd]
+    changes += [[(path, "gone", "")] for path in PATHS]
+    changes += [[(("nat",), f"beside {key}", "1")] for key in KEYS]
+    changes += [[(("login", "salt"), f"beside {key}", "{}")] for key in KEYS]
+    users = odd + [changed(n, it) for n, it in enumerate(changes)]
+    land(run, tmp_path / "users.json", "odd", users)
+    base = ("--select", "base_randomuser__users")
+    done = run("dbt", "run", *base)
+    assert done.returncode == 0, done.stdout
+    table = f"{run.analytics}_restricted.base_randomuser__users"
+    ours = warehouse.rows(f"select {VERDICT} from {table} where {EVER} order by record_index")
+
+    token = {"BIGQUERY_METHOD": "oauth-secrets", "DBT_ENV_SECRET_BIGQUERY_TOKEN": "unused"}
+    run("dbt", "compile", "--target", "prod", "--full-refresh", *base, **token)
+    (compiled,) = (tmp_path / "target/compiled").rglob("base_randomuser__users.sql")
+    sql = compiled.read_text()
+    assert "payload_types" not in sql  # what macros/local has is for target local
+    source = re.search(r"select \* from `[^ ]*`.`users`", sql)
+    assert source, sql
+    google = GoogleSQL({})
+    theirs = []
+    for first in range(0, len(users), 100):
+        texts = ",\n".join(json.dumps(it) for it in users[first : first + 100])
+        given = f"""
+            select 'odd' as load_id, {first} + nth as record_index, '1.4' as api_version,
+                current_timestamp() as fetched_at, current_timestamp() as loaded_at,
+                coalesce(
+                    safe.parse_json(text, wide_number_mode => 'round'), to_json(text)
+                ) as payload
+            from unnest([{texts}]) as text with offset as nth
+        """
+        query = sql.replace(source[0], f"select * from ({given})")
+        theirs += google.evaluate(f"select {VERDICT} from ({query}) order by record_index")
+    unlike = [
+        (users[n], its, our)
+        for n, (its, our) in enumerate(zip(theirs, ours, strict=True))
+        if alike(its) != alike(our)
+    ]
+    assert not unlike, "\n".join(map(str, unlike))[:5000]
+
+
+def alike(verdict: tuple[object, ...]) -> list[object]:
+    """Return a verdict without the order of fields and the quotes around their names."""
+    *start, unusual = verdict[:3]
+    text = re.sub(r'[\\"]', "", str(unusual or ""))
+    lines = sorted(",".join(sorted(re.split(r"[,\[\]]", line))) for line in text.splitlines())
+    return [*start, lines, *verdict[3:]]

@@ -1,0 +1,208 @@
+"""Users of another shape than the documented one are told of by name, and stay in raw."""
+
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SAMPLES, Run, Warehouse
+from reliability import Reliability
+
+User = dict[str, Any]
+DBT = ("dbt", "--quiet", "build", "--exclude-resource-type", "unit_test")
+PART = "Changed shapes"
+
+
+def user(number: int, version: str = "1.4") -> User:
+    """Return a user as that version of the API sends one."""
+    street: Any = {"number": 12, "name": "High Street"}
+    login = {"uuid": f"00000000-0000-4000-8000-{number:012}"}
+    born: Any = {"date": "1990-05-31T23:59:59.999Z", "age": 36}
+    place = {
+        "coordinates": {"latitude": "-21.6687", "longitude": "53.7805"},
+        "timezone": {"offset": "+5:45", "description": "Kathmandu"},
+    }
+    if version < "1.3":
+        street = "12 High Street"
+    if version < "1.2":
+        born = "1990-05-31 23:59:59" if version == "1.1" else 644198399
+        login, place = {}, {}
+    country = {"country": "Nepal"} if version >= "1.3" else {}
+    words = {"username": f"user{number}", "password": f"secret{number}", "salt": "salt"}
+    hashes = {name: size * "0" for name, size in (("md5", 32), ("sha1", 40), ("sha256", 64))}
+    picture = dict.fromkeys(("large", "medium", "thumbnail"), f"http://localhost/{number}")
+    return {
+        "gender": "female",
+        "name": {"title": "Ms", "first": "Ann", "last": "Other"},
+        "location": {"street": street, "city": "Town", "state": "State"}
+        | country
+        | {"postcode": 1234 if number % 2 else "AB1 2CD"}
+        | place,
+        "email": "ann@example.com",
+        "login": login | words | hashes,
+        "dob": born,
+        "registered": deepcopy(born),
+        "phone": "1",
+        "cell": "2",
+        "id": {"name": "", "value": None if number % 3 else "7"},
+        "picture": picture,
+        "nat": "GB",
+    }
+
+
+def answer(folder: Path, name: str, users: list[User], version: str = "1.4") -> Path:
+    info = {"seed": "s", "results": len(users), "page": 1, "version": version}
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps({"results": users, "info": info}))
+    return file
+
+
+def warned(said: str) -> list[dict[str, str]]:
+    """Return the rows that dbt's own output shows of the test of the shape."""
+    part = re.search(r"^warn: every_user_has_the_documented_shape\n((?:  .*\n)+)", said, re.M)
+    rows = part[1].splitlines() if part else []
+    row = re.compile(
+        r"  load_id=(?P<load_id>.*), api_version=.*, field=(?P<field>.*), what=(?P<what>.*), first"
+    )
+    return [found.groupdict() for found in map(row.match, rows) if found]
+
+
+def build(run: Run, *words: str) -> list[dict[str, str]]:
+    """Build and return the rows that are shown."""
+    done = run(*DBT, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return warned(done.stdout)
+
+
+def changed(number: int, at: str, value: Any) -> User:
+    """Return a user with another value at a path; `...` takes the field away."""
+    it = user(number)
+    *parents, name = at.split("/")
+    inside = it
+    for parent in parents:
+        inside = inside[parent]
+    if value is ...:
+        del inside[name]
+    else:
+        inside[name] = value
+    return it
+
+
+CHANGES: list[tuple[str, Any, str, str]] = [
+    ("rank", 7, "rank", "is new"),
+    ("login/a.b", {"c": 1}, "login.a.b", "is new"),
+    ("location/street/it's", [1, 2], "location.street.it's", "is new"),
+    ('say "hi"', None, 'say "hi"', "is new"),
+    ("📮", "x", "📮", "is new"),
+    ("nat", ..., "nat", "is missing"),
+    ("picture", ..., "picture", "is missing"),
+    ("location/coordinates/latitude", ..., "location.coordinates.latitude", "is missing"),
+    ("gender", 1, "gender", "is a number, known as a string"),
+    ("dob/age", "36", "dob.age", "is a string, known as a number"),
+    ("email", None, "email", "is null, known as a string"),
+    ("phone", True, "phone", "is a boolean, known as a string"),
+    ("name", "Ann", "name", "is a string, known as an object"),
+    ("cell", {"number": 1}, "cell", "is an object, known as a string"),
+    ("id/value", 7, "id.value", "is a number, known as a string or null"),
+]
+
+
+def test_a_changed_field_is_named_with_the_load_that_brought_it_and_raw_keeps_it(
+    run: Run, warehouse: Warehouse, tmp_path: Path, reliability: Reliability
+) -> None:
+    run("ingest", "--load-id", "before", "--from-file", answer(tmp_path, "a", [user(0), user(1)]))
+    assert build(run) == []
+
+    users = [user(10), user(11), *(changed(20 + n, *it[:2]) for n, it in enumerate(CHANGES))]
+    users.append(changed(99, "rank", 8))
+    run("ingest", "--load-id", "with", "--from-file", answer(tmp_path, "b", users))
+    shown = build(run)
+    assert len(shown) == 10 and {it["load_id"] for it in shown} == {"with"}
+    assert {it["field"] for it in shown} < {it[2] for it in CHANGES}
+    table = f"{run.analytics}_restricted.every_user_has_the_documented_shape"
+    found = warehouse.rows(
+        f"select field, what, load_id, api_version, first_record_index, users from {table}"
+    )
+    expected = [
+        (path, what, "with", "1.4", 2 + n, 2 if path == "rank" else 1)
+        for n, (_, _, path, what) in enumerate(CHANGES)
+    ]
+    assert sorted(found) == sorted(expected)
+
+    run("ingest", "--load-id", "after", "--from-file", answer(tmp_path, "c", [user(100)]))
+    build(run)
+    assert sorted(warehouse.rows(f"select distinct load_id from {table}")) == [("with",)]
+    kept = f"""
+        select json_value(payload, '$.rank') from {run.raw}.users
+        where json_value(payload, '$.rank') is not null and loaded_at >= timestamp '1970-01-01'
+    """
+    assert sorted(warehouse.rows(kept)) == [("7",), ("8",)]
+    for what, case in (
+        ("is new", "a field that nobody knows, anywhere in the payload"),
+        ("is missing", "a field that is gone"),
+        ("is a number, known as a string", "a field of another type"),
+    ):
+        path = next(it[2] for it in CHANGES if it[3] == what)
+        reliability(PART, case, f"warning: load with, `{path}` {what}", "raw has it as sent")
+
+
+VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5")
+
+
+def test_versions_with_a_key_are_read_alike_and_those_without_are_rejected_for_that(
+    run: Run, warehouse: Warehouse, tmp_path: Path, reliability: Reliability
+) -> None:
+    for n, version in enumerate(VERSIONS):
+        users = [user(10 * n, version), user(10 * n + 1, version)]
+        file = answer(tmp_path, version, users, version)
+        assert run("ingest", "--load-id", version, "--from-file", file).returncode == 0
+    assert build(run, "--vars", "rejected_share: 1") == []
+    base = f"{run.analytics}_restricted.base_randomuser__users"
+    read = """
+        street_number, street_name, city, postcode, latitude, timezone_offset, identity_name,
+        cast(born_on as string) as born_on, gender, picture_url is not null as has_picture
+    """
+    rows = warehouse.rows(
+        f"select api_version, rejection_reason, to_json_string(struct({read})) from {base} "
+        "where loaded_at >= timestamp '1970-01-01' order by 1, record_index"
+    )
+    accepted: dict[str, list[object]] = {str(row[0]): [] for row in rows if not row[1]}
+    for sent_by, reason, it in rows:
+        if str(sent_by) in accepted:
+            assert reason is None
+            accepted[str(sent_by)].append(it)
+        else:
+            assert reason == "login.uuid is missing: the API gives no key before version 1.2"
+    assert list(accepted) == ["1.2", "1.3", "1.4", "1.5"]
+    assert len({json.dumps(it) for it in accepted.values()}) == 1
+    for version in VERSIONS:
+        said = "accepted, without a warning"
+        left = "the users, typed as those of the newest version"
+        if version not in accepted:
+            said = "rejected: login.uuid is missing: the API gives no key before version 1.2"
+            left = "the users in raw and among the rejected, with the reason"
+        if version == "1.5":
+            said += ": a later version is held against the newest that is known"
+        reliability(PART, f"users of version {version}", said, left)
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason="the saved answers of the real API are not here")
+def test_real_answers_of_all_versions_have_the_shape_that_is_known_of_their_version(
+    run: Run, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    for version in VERSIONS[:4]:
+        file = SAMPLES / f"randomuser-{version}.json"
+        assert run("ingest", "--load-id", version, "--from-file", file).returncode == 0
+    users = json.loads((SAMPLES / "randomuser-1.4-page1.json").read_text())["results"]
+    run("ingest", "--load-id", "1.4", "--from-file", answer(tmp_path, "1.4", users))
+    partial = SAMPLES / "randomuser-1.4-partial.json"
+    run("ingest", "--load-id", "partial", "--from-file", partial)
+    warnings = build(run, "--vars", "rejected_share: 1")
+    assert {it["load_id"] for it in warnings} == {"partial"}
+    assert {it["field"] for it in warnings} > {"gender", "location", "dob", "picture"}
+    accepted = warehouse.rows(
+        f"select load_id, count(*) from {run.analytics}.stg_randomuser__users group by 1 order by 1"
+    )
+    assert accepted == [("1.2", 50), ("1.3", 50), ("1.4", 1000), ("partial", 20)]
