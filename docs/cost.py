@@ -140,7 +140,7 @@ def _measured(client: bigquery.Client, name: str) -> Table:
     ]
     sql = f"select {', '.join(sizes)}, count(*) as all_rows from `{name}`"  # noqa: S608
     row = dict(next(iter(client.query_and_wait(sql))))
-    return Table({it: float(row[it]) for it in columns}, row["all_rows"])
+    return Table({it: float(row[it] or 0) for it in columns}, row["all_rows"])
 
 
 def _step(recording: Recording, statement: Statement, reads: dict[str, Read]) -> str:
@@ -161,7 +161,8 @@ def _step(recording: Recording, statement: Statement, reads: dict[str, Read]) ->
                 return step
             if statement.file.startswith("publish/"):
                 secrets = " with secrets" if "password" in sql else ""
-                kind = "report" if "report" in statement.file else "csv"
+                kinds = {"csv_files": "csv", "report": "report"}  # the other files are alert's
+                kind = kinds.get(Path(statement.file).stem, "alert")
                 return f"publish {kind}: {_short(next(iter(reads)))}{secrets}"
             return f"{_node(node_id) if node_id else 'ingest'}: {step}"
     raise NotImplementedError(f"what is this for? {statement.sql[:200]}")
@@ -224,7 +225,7 @@ def page(of: dict[str, Line]) -> str:
     dearest = sorted(run.items(), key=lambda item: -item[1].billed[-1])[:4]
     return TEXT.format(
         run=_table(run, "a run"),
-        publish=_table(published, "csv and report"),
+        publish=_table(published, "csv, report and alert"),
         dearest="\n".join(f"- {name}: {it.billed[-1] / whole:.0%}" for name, it in dearest),
         snapshot=part("^users_history: (?!tests)"),
         tests=part(": tests of all rows"),
@@ -257,7 +258,8 @@ a table of one load, or of the {hours} hours that are looked at again.
 
 `publish csv` reads each mart whole, the logins without secrets; `--with-secrets` reads them with
 secrets instead, which is not in the sum. `publish report` counts the rejected and reads the ledger;
-to count the rows of a mart reads no column.
+to count the rows of a mart reads no column. `publish alert` looks for unfinished loads, of the last
+30 days, and for what it said.
 
 {publish}
 

@@ -6,14 +6,19 @@ held against the request. Facts: randomuser.me/documentation and the service's p
 """
 
 import hashlib
+import logging
 import re
 from array import array
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 
 from ingest.answers import Page, SourceError, read_page
 from ingest.client import Client
+from ingest.logs import event
+
+log = logging.getLogger(__name__)
 
 PAGE_USERS = 1_000  # the API's cap is 5,000; smaller pages keep memory and retries small
 CONCURRENCY = 2  # pages being fetched at once; the API's limit leaves no use for more
@@ -72,6 +77,7 @@ class _Asker:
     def _page(self, number: int, size: int) -> Page:
         asked = f"page {number} ({size} users) of {self.url}"
         parameters = self.parameters | {"results": str(size), "page": str(number)}
+        begun = monotonic()
         try:
             body = self.client.get(self.url, parameters, asked)
         except SourceError as error:
@@ -83,6 +89,9 @@ class _Asker:
             raise SourceError(
                 f"asked for {asked}: expected (seed, users, page, version) {expected}, got {came}"
             )
+        seconds = round(monotonic() - begun, 3)
+        about = event("page", page=number, users=size, seconds=seconds)
+        log.debug("received page %d", number, extra=about)
         return page
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
+from time import monotonic
 from uuid import uuid4
 
 from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
@@ -19,25 +20,27 @@ from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 from tqdm import tqdm
 
-from ingest import api, files
+from ingest import api, files, logs
 from ingest.answers import Page, SourceError
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import LandingError, Warehouse
 
 LOAD_ID_LENGTH = 200
+log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the loader: 0 landed or already landed, 1 failed and nothing landed, 2 wrong use."""
     flags = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    logging.getLogger("ingest").setLevel(logging.INFO)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its "Retrying" repeats the whole query
+    logs.begin()
     load_id = flags.load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
     try:
         if flags.from_file and not flags.load_id:
             load_id = files.load_id_of(flags.from_file)
-        print(_run(flags, load_id, Settings.read(randomuser_users=flags.users)))
+        logs.bind(load_id=load_id)
+        settings = Settings.read(randomuser_users=flags.users)
+        logs.begin(settings.log_level)
+        print(_run(flags, load_id, settings))
     except SettingsError as error:
         return _failed(f"wrong settings: {error}", status=2)
     except SourceError as error:
@@ -66,6 +69,9 @@ def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
         seed = api.seed_of(load_id)
         pages = api.pages(source, asked, seed, settings.randomuser_password, settings.retry_seconds)
     pages = _shown(pages, asked)
+    begun = monotonic()
+    about = logs.event("begun", users=asked, source=source)
+    log.info("load %s of %s begins", load_id, source, extra=about)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users"
     if flags.dry_run:
         users = sum(len(page.users) for page in pages)
@@ -74,8 +80,12 @@ def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
     warehouse.prepare()
     landed = warehouse.landed(load_id)
     if landed is not None:
+        log.info("it landed before", extra=logs.event("already_loaded", users=landed))
         return f"Already loaded: {landed:,} users in {table} (load {load_id}); nothing to do"
     landed = warehouse.land(load_id, pages, asked, source)
+    seconds = round(monotonic() - begun, 3)
+    about = logs.event("landed", users=landed, seconds=seconds)
+    log.info("landed %s users in %.1f s", f"{landed:,}", seconds, extra=about)
     return f"Loaded {landed:,} users into {table} (load {load_id})"
 
 
@@ -116,8 +126,7 @@ def _load_id(text: str) -> str:
 
 
 def _failed(message: str, status: int = 1) -> int:
-    print(f"ingest: {message}", file=sys.stderr)
-    return status
+    return logs.failed("ingest", message, status)
 
 
 def _hint(error: BaseException) -> str:

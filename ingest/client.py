@@ -14,6 +14,7 @@ from tenacity.wait import wait_exponential, wait_random
 
 from ingest import request
 from ingest.answers import SourceError
+from ingest.logs import event
 from ingest.request import Session, Unanswered
 
 log = logging.getLogger(__name__)
@@ -99,5 +100,8 @@ def _unanswered(state: RetryCallState) -> Unanswered:
 
 
 def _log(asked: str, state: RetryCallState) -> None:
-    seconds = state.upcoming_sleep
-    log.warning("%s: %s; asking again in %.1f s", asked, _unanswered(state), seconds)
+    came, seconds = str(_unanswered(state)), state.upcoming_sleep
+    page = int(state.args[1].get("page", 0))
+    tries = state.attempt_number
+    about = event("retry", page=page, came=came, tries=tries, seconds=round(seconds, 3))
+    log.warning("%s: %s; asking again in %.1f s", asked, came, seconds, extra=about)

@@ -1,6 +1,6 @@
 """The loader's settings: the environment, then `.env`, then the defaults."""
 
-from typing import Any
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     bigquery_location: str = Field("US", min_length=1)
     bigquery_emulator_host: str = ""
     raw_dataset: str = Field("raw_randomuser", pattern=r"^[A-Za-z0-9_]+$")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("bigquery_emulator_host")
     @classmethod
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
         return host if not host or "://" in host else f"http://{host}"
 
     @classmethod
-    def read(cls, **flags: Any) -> "Settings":
+    def read(cls, **flags: Any) -> Self:
         """Read the settings; `flags` that are not None are stronger. Raises SettingsError."""
         try:
             return cls(**{name: value for name, value in flags.items() if value is not None})
@@ -42,4 +43,4 @@ class Settings(BaseSettings):
 def _said(error: Any) -> str:
     if error["type"] == "missing":
         return "is not set (set it in the environment or in .env)"
-    return f"{error['msg'].lower()}, got {error['input']!r}"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"

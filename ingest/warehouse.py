@@ -26,6 +26,7 @@ from requests import RequestException
 
 from ingest import __version__, tables
 from ingest.answers import Page
+from ingest.logs import event
 from ingest.parts import parts
 from ingest.settings import Settings
 
@@ -94,6 +95,7 @@ class Warehouse:
                 raise LandingError(
                     f"{staging} holds {staged} rows after {received} were sent; nothing was landed"
                 )
+            log.info("all %s users are staged", f"{staged:,}", extra=event("staged", users=staged))
             since = started_at - UNFINISHED
             self._once("users", tables.LAND, staging=staging, load_id=load_id, since=since)
             self._once(
@@ -128,15 +130,14 @@ class Warehouse:
         sent: list[Future[bigquery.LoadJob]] = []
         with ThreadPoolExecutor(1) as sender:
             for file, received in files:
-                log.info("received %s users", f"{received:,}")
                 if sent:
                     sent[-1].result()  # no more than one waits to be sent
-                sent.append(sender.submit(self._send, file, staging))
+                sent.append(sender.submit(self._send, file, staging, received))
         for part in sent:
             part.result().result(retry=self._retry)
         return received
 
-    def _send(self, file: IO[bytes], staging: str) -> bigquery.LoadJob:
+    def _send(self, file: IO[bytes], staging: str, received: int) -> bigquery.LoadJob:
         config = bigquery.LoadJobConfig(
             source_format=bigquery.SourceFormat.PARQUET,
             schema=tables.STAGING,
@@ -148,9 +149,11 @@ class Warehouse:
         upload = self._retry(partial(self.client.load_table_from_file, num_retries=0))
         with file:
             try:
-                return upload(file, staging, rewind=True, job_config=config, job_id=job_id)
+                job = upload(file, staging, rewind=True, job_config=config, job_id=job_id)
             except Conflict:  # it was sent twice: the first answer was lost
-                return self.client.get_job(job_id, retry=self._retry)  # type: ignore[return-value]
+                job = self.client.get_job(job_id, retry=self._retry)  # type: ignore[assignment]
+        log.info("sent %s users", f"{received:,}", extra=event("sent", users=received))
+        return job
 
     def _once(self, step: str, sql: str, *, load_id: str, staging: str = "", **values: Any) -> None:
         """Run a statement of which no two may run at once for one load.
@@ -165,6 +168,7 @@ class Warehouse:
             try:
                 job = self._query(sql, job_id, load_id=load_id, **values)
                 job.result(retry=self._retry, job_retry=None)
+                log.info("%s written", step, extra=event("written", table=step))
                 return
             except Conflict:
                 # Waits; how the other job ended does not matter.

@@ -1,1 +1,1 @@
-"""Hands the marts to people: `python -m publish csv`, `python -m publish report`."""
+"""Hands the marts to people: `python -m publish csv`, `report` and `alert`."""

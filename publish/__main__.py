@@ -2,6 +2,7 @@
 
 csv     users.csv, logins.csv and locations.csv; passwords, salts and hashes only --with-secrets
 report  rows in each table, the tests' verdicts, freshness: of the last `dbt build`
+alert   what is newly wrong, or over, to Slack (SLACK_WEBHOOK_URL); without it, to the screen
 """
 
 import argparse
@@ -13,22 +14,29 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 
+from ingest import logs
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import connect
 from publish import csv_files, report
+from publish.alert import AlertSettings, alert
 from publish.artifacts import PublishError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the commands: 0 done, 1 failed, 2 wrong use."""
     flags = _parser().parse_args(arguments)
+    logs.begin()
     try:
-        client = connect(Settings.read())
-        if flags.command == "csv":
-            for file, rows in csv_files.write(client, flags.output, flags.with_secrets).items():
+        settings = (AlertSettings if flags.command == "alert" else Settings).read()
+        logs.begin(settings.log_level)
+        if isinstance(settings, AlertSettings):
+            print(alert(settings))
+        elif flags.command == "csv":
+            files = csv_files.write(connect(settings), flags.output, flags.with_secrets)
+            for file, rows in files.items():
                 print(f"Wrote {rows:,} rows to {file}")
         else:
-            print(report.text(client))
+            print(report.text(connect(settings)))
     except SettingsError as error:
         return _failed(f"wrong settings: {error}", status=2)
     except PublishError as error:
@@ -58,12 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         "--with-secrets", action="store_true", help="passwords, salts and hashes too"
     )
     commands.add_parser("report", help="print a summary of the last run")
+    commands.add_parser("alert", help="say what has changed for the worse, or is over")
     return parser
 
 
 def _failed(message: str, status: int = 1) -> int:
-    print(f"publish: {message}", file=sys.stderr)
-    return status
+    return logs.failed("publish", message, status)
 
 
 if __name__ == "__main__":

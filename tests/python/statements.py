@@ -32,6 +32,7 @@ COMMANDS = {
         "publish csv",
         "publish csv --with-secrets",
         "publish report",
+        "publish alert",
     ],
 }
 
@@ -75,6 +76,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
             "EXPORT_DIR": str(folder / "exports"),
+            "SLACK_WEBHOOK_URL": "",  # whatever .env says
         }
         for phase, commands in COMMANDS.items():
             for command in commands:

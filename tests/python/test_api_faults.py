@@ -17,6 +17,7 @@ import faulty_api
 import pytest
 from conftest import ROOT, Run, Warehouse
 from faulty_api import Fault, Handler, Query, altered, changed, said
+from log_lines import for_people, log_lines
 from reliability import Reliability
 
 from ingest import api, client
@@ -215,14 +216,10 @@ def landed(run: Run, warehouse: Warehouse) -> Landed:
     return Landed(run.raw, warehouse)
 
 
-def log_lines(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)]
-
-
 def failure(stderr: str) -> str:
     """Check that there is one line but for the log's, and return it."""
     assert "Traceback" not in stderr
-    (line,) = [line for line in stderr.splitlines() if line not in log_lines(stderr)]
+    (line,) = for_people(stderr)
     assert line.startswith("ingest: ") and line.endswith("; nothing was landed")
     return line
 
@@ -235,17 +232,18 @@ def alike(line: str) -> str:
     return re.sub(r"127\.0\.0\.2:\d+", "elsewhere", line)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.torture] * case.slow) for name, case in CASES.items()],
+)
 def test_a_load_lands_right_or_ends_in_one_line_with_nothing_landed(
-    name: str, run: Run, landed: Landed, reliability: Reliability, torture: bool
+    name: str, run: Run, landed: Landed, reliability: Reliability
 ) -> None:
     case = CASES[name]
-    if case.slow and not torture:
-        pytest.skip("left to `make torture`")
     load = ("ingest", "--users", str(case.users), "--load-id", LOAD)
     with faulty_api.faulty_api(case.fault, case.times) as served:
         done = run(*load, RANDOMUSER_URL=served.url, RETRY_SECONDS=f"{case.seconds:g}")
-        asked_again = [line for line in log_lines(done.stderr) if " asking again in " in line]
+        asked_again = [it for it in log_lines(done.stderr) if it.get("event") == "retry"]
         if case.line:
             assert done.returncode == 1 and not done.stdout
             line = failure(done.stderr)
@@ -333,9 +331,10 @@ def test_an_interrupt_ends_the_waiting_at_once(
         loader.process.send_signal(signal.SIGINT)
         _, stderr = loader.process.communicate(timeout=60)
     assert loader.process.returncode == 130
-    assert stderr.startswith("ingest: interrupted; to finish the load run it again with --load-id ")
+    (line,) = for_people(stderr)
+    assert line.startswith("ingest: interrupted; to finish the load run it again with --load-id ")
     landed.nothing()
-    reliability(PART, "Ctrl-C while waiting", stderr.removeprefix("ingest: "), "nothing")
+    reliability(PART, "Ctrl-C while waiting", line.removeprefix("ingest: "), "nothing")
 
 
 def test_a_page_that_fails_for_good_ends_the_waiting_of_the_other() -> None:

@@ -11,6 +11,7 @@ import pytest
 from conftest import Warehouse
 from google.api_core.exceptions import NotFound
 from loads import ends_well, exactly, landed, landing_tables
+from log_lines import for_people
 from proxy import Answer, CutError, refusal
 from reliability import Reliability
 from wires import Wires
@@ -101,7 +102,7 @@ def test_a_fault_is_outlasted_or_ends_in_one_clear_line_and_the_next_run_lands_t
 
 def one_line(errors: str) -> str:
     """Return what was said, log lines aside, without what differs from run to run."""
-    (line,) = [x for x in errors.splitlines() if not re.match(r"\d{4}-\d\d-\d\d ", x)]
+    (line,) = for_people(errors)
     line = re.sub(r"http://\S*?/bigquery/v2/\S+?(?=:? )", "URL", line)
     return re.sub(r"(randomuser-\w+-)[0-9a-f]{32}", r"\1...", line)
 

@@ -1,7 +1,6 @@
 """The loader, run as its users run it, against the embedded BigQuery and the stand-in API."""
 
 import json
-import re
 import socket
 import subprocess
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import pytest
 from conftest import Run
 from conftest import Warehouse as Tables
 from google.api_core.exceptions import NotFound
+from log_lines import for_people
 
 from ingest import __version__, api, files
 from ingest.settings import Settings, SettingsError
@@ -249,6 +249,6 @@ def test_a_server_that_does_not_answer_fails_in_one_line_that_names_the_setting(
 def failed_in_one_line(done: "subprocess.CompletedProcess[str]") -> str:
     """Check that it failed as it should and return what it said, its log lines aside."""
     assert done.returncode == 1 and not done.stdout and "Traceback" not in done.stderr
-    (line,) = [x for x in done.stderr.splitlines() if not re.match(r"\d{4}-\d\d-\d\d ", x)]
+    (line,) = for_people(done.stderr)
     assert line.startswith("ingest: ") and "Retrying" not in done.stderr
     return line

@@ -1,0 +1,125 @@
+"""How fresh the sources are and how tests and models fared, from what dbt wrote down.
+
+A source whose freshness nobody checked, or not within the time after which it is an error, counts
+as stale. Of tests and models, what the last `dbt build`, `run` or `test` did not run is as it was.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from publish.artifacts import PublishError, read
+from publish.findings import ERROR, WARNING, WELL, Finding
+
+COMMANDS = {"build", "run", "test"}  # `dbt compile` and others write run_results.json as well
+_STATES = {"fail": ERROR, "error": ERROR, "skipped": ERROR, "partial success": ERROR}
+_STATES |= {"runtime error": ERROR, "warn": WARNING}
+
+
+def of_sources(now: datetime) -> Iterator[Finding]:
+    """Yield how fresh each source is that has a freshness in the project."""
+    artifact = _artifact("sources") or {"results": [], "metadata": {"generated_at": None}}
+    limits = _limits() | {it["unique_id"]: it["criteria"] for it in artifact["results"] if _ran(it)}
+    results = {it["unique_id"]: it for it in artifact["results"]}
+    if not limits | results:
+        text = "no source's freshness has been checked: run `dbt source freshness`"
+        yield Finding("source:all", ERROR, text, now)
+        return
+    yield Finding("source:all", WELL, "the freshness of the sources", now)
+    for unique_id in sorted(limits | results):
+        name = ".".join(unique_id.split(".")[-2:])
+        error_after = limits.get(unique_id, {}).get("error_after")
+        if unique_id not in results:
+            text = f"source `{name}` counts as stale: its freshness has not been checked"
+            yield Finding(f"source:{name}", ERROR, text, now)
+            continue
+        checked_at = datetime.fromisoformat(artifact["metadata"]["generated_at"])
+        if _given(error_after) and now - checked_at > _time(error_after):
+            text = (
+                f"source `{name}` counts as stale: its freshness has not been checked since "
+                f"{checked_at:%Y-%m-%d %H:%M} UTC, {_words(error_after)} are allowed"
+            )
+            yield Finding(f"source:{name}", ERROR, text, now)
+        else:
+            yield _source(name, results[unique_id], checked_at)
+
+
+def _source(name: str, result: dict[str, Any], checked_at: datetime) -> Finding:
+    state = _STATES.get(result["status"], WELL)
+    if not _ran(result):
+        text = f"source `{name}` counts as stale: the check of its freshness failed"
+    elif state == WELL:
+        text = f"source `{name}`"
+    else:
+        limit = result["criteria"]["error_after" if state == ERROR else "warn_after"]
+        # dbt gives the year 1 where there is no row.
+        ever = not result["max_loaded_at"].startswith("0001-")
+        hours = result["max_loaded_at_time_ago_in_s"] / 3600
+        newest = f"its newest load is {hours:,.1f} hours old" if ever else "it holds no recent load"
+        text = f"source `{name}` is stale: {newest}, {_words(limit)} are allowed"
+    return Finding(f"source:{name}", state, text, checked_at)
+
+
+def of_build() -> Iterator[Finding]:
+    """Yield how each test and model fared that the last run of dbt ran."""
+    artifact = _artifact("run_results")
+    if not artifact or artifact["args"].get("which") not in COMMANDS:
+        return
+    seen_at = datetime.fromisoformat(artifact["metadata"]["generated_at"])
+    for result in artifact["results"]:
+        kind, _, name, *_ = result["unique_id"].split(".")
+        tested = kind in ("test", "unit_test")
+        if tested and result["status"] == "skipped":
+            continue  # it was not run, so it is as it was
+        state = _STATES.get(result["status"], WELL)
+        text = f"{kind.replace('_', ' ')} `{name}`"
+        if state != WELL:
+            text += _verdict(result) if tested else _not_built(result)
+        key = f"{'test' if tested else 'model'}:{result['unique_id']}"
+        yield Finding(key, state, text, seen_at)
+
+
+def _verdict(result: dict[str, Any]) -> str:
+    if result["status"] == "error":
+        return " could not be run: dbt's log says why"
+    rows, table = result["failures"], result.get("relation_name")
+    said = " warns" if result["status"] == "warn" else " failed"
+    said += f": {rows:,} {'row' if rows == 1 else 'rows'}" if rows else ""
+    return said + (f", stored in `{table.replace('`', '')}`" if rows and table else "")
+
+
+def _not_built(result: dict[str, Any]) -> str:
+    if result["status"] == "skipped":
+        return " was not built: something that it needs failed"
+    return " was not built: dbt's log says why"
+
+
+def _artifact(name: str) -> dict[str, Any] | None:
+    """Return dbt's artifact; None where there is none, or one that is not whole."""
+    try:
+        return read(name)
+    except PublishError:
+        return None
+
+
+def _limits() -> dict[str, dict[str, Any]]:
+    """Return the freshness that the project demands, by the source's unique id."""
+    sources = (_artifact("manifest") or {"sources": {}})["sources"]
+    demanded = {unique_id: it.get("freshness") or {} for unique_id, it in sources.items()}
+    return {unique_id: it for unique_id, it in demanded.items() if _given(it.get("error_after"))}
+
+
+def _ran(result: dict[str, Any]) -> bool:
+    return bool(result["status"] != "runtime error")
+
+
+def _given(limit: dict[str, Any] | None) -> bool:
+    return bool(limit and limit["count"])
+
+
+def _time(limit: dict[str, Any]) -> timedelta:
+    return timedelta(**{f"{limit['period']}s": limit["count"]})
+
+
+def _words(limit: dict[str, Any]) -> str:
+    return f"{limit['count']} {limit['period']}{'' if limit['count'] == 1 else 's'}"
