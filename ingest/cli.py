@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from ingest import api, files, logs
 from ingest.answers import Page, SourceError
+from ingest.check import check
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import LandingError, Warehouse
 
@@ -29,7 +30,7 @@ LOAD_ID_LENGTH = 200
 log = logging.getLogger(__name__)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 -- one a kind of failure
     """Run the loader: 0 landed or already landed, 1 failed and nothing landed, 2 wrong use."""
     flags = _parser().parse_args(arguments)
     logs.begin()
@@ -40,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         logs.bind(load_id=load_id)
         settings = Settings.read(randomuser_users=flags.users)
         logs.begin(settings.log_level)
+        if flags.check:
+            return _check(settings)
         print(_run(flags, load_id, settings))
     except SettingsError as error:
         return _failed(f"wrong settings: {error}", status=2)
@@ -89,6 +92,14 @@ def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
     return f"Loaded {landed:,} users into {table} (load {load_id})"
 
 
+def _check(settings: Settings) -> int:
+    found = []
+    for well, text in check(settings):
+        found.append(well)
+        print(f"{'ok     ' if well else 'MISSING'}  {text}", flush=True)
+    return 0 if all(found) else 1
+
+
 def _shown(pages: Iterator[Page], asked: int | None) -> Iterator[Page]:
     """Pass the pages on, with a progress bar where someone is watching."""
     with tqdm(total=asked, unit="user", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
@@ -110,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     origin.add_argument("--users", type=int, help="how many to ask for (RANDOMUSER_USERS, 1000)")
     origin.add_argument(
         "--from-file", type=Path, nargs="+", metavar="FILE", help="replay saved answers instead"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="say what is missing for a load to run, and land nothing",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="fetch and check everything, land nothing"

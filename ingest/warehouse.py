@@ -60,7 +60,7 @@ class Warehouse:
         self.client = connect(settings)
         self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
         self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
-        self._retry = DEFAULT_RETRY.with_timeout(settings.retry_seconds)
+        self.retry = DEFAULT_RETRY.with_timeout(settings.retry_seconds)
         # An emulator that is not up will not come up; a network may.
         patience = 1 if settings.bigquery_emulator_host else 30
         self._first_call = DEFAULT_RETRY.with_timeout(min(patience, settings.retry_seconds))
@@ -71,14 +71,14 @@ class Warehouse:
             self.client.get_table(self.loads, retry=self._first_call)
         except NotFound:
             made = tables.dataset(self.dataset, self.client.location)
-            self.client.create_dataset(made, exists_ok=True, retry=self._retry)
+            self.client.create_dataset(made, exists_ok=True, retry=self.retry)
             for table in (tables.users(self.users), tables.loads(self.loads)):
-                self.client.create_table(table, exists_ok=True, retry=self._retry)
+                self.client.create_table(table, exists_ok=True, retry=self.retry)
 
     def landed(self, load_id: str) -> int | None:
         """Return how many users the ledger says that a load landed; None if it knows none."""
         sql = f"select users_landed from `{self.loads}` where load_id = @load_id"  # noqa: S608
-        rows = list(self._query(sql, load_id=load_id).result(retry=self._retry))
+        rows = list(self._query(sql, load_id=load_id).result(retry=self.retry))
         return rows[0].users_landed if rows else None
 
     def land(self, load_id: str, pages: Iterator[Page], asked: int | None, source: str) -> int:
@@ -90,7 +90,7 @@ class Warehouse:
         started_at = datetime.now(UTC)
         with self._staging() as staging:
             received = self._stage(parts(pages, load_id), staging)
-            staged = self.client.get_table(staging, retry=self._retry).num_rows
+            staged = self.client.get_table(staging, retry=self.retry).num_rows
             if staged != received:
                 raise LandingError(
                     f"{staging} holds {staged} rows after {received} were sent; nothing was landed"
@@ -117,7 +117,7 @@ class Warehouse:
     @contextmanager
     def _staging(self) -> Iterator[str]:
         name = f"{self.dataset}.landing_{uuid4().hex}"
-        self.client.create_table(tables.staging(name), exists_ok=True, retry=self._retry)
+        self.client.create_table(tables.staging(name), exists_ok=True, retry=self.retry)
         try:
             yield name
         finally:
@@ -134,7 +134,7 @@ class Warehouse:
                     sent[-1].result()  # no more than one waits to be sent
                 sent.append(sender.submit(self._send, file, staging, received))
         for part in sent:
-            part.result().result(retry=self._retry)
+            part.result().result(retry=self.retry)
         return received
 
     def _send(self, file: IO[bytes], staging: str, received: int) -> bigquery.LoadJob:
@@ -146,12 +146,12 @@ class Warehouse:
         )
         job_id = f"randomuser-part-{uuid4().hex}"
         # An upload has retries of its own, which know no rate limit and count, not time.
-        upload = self._retry(partial(self.client.load_table_from_file, num_retries=0))
+        upload = self.retry(partial(self.client.load_table_from_file, num_retries=0))
         with file:
             try:
                 job = upload(file, staging, rewind=True, job_config=config, job_id=job_id)
             except Conflict:  # it was sent twice: the first answer was lost
-                job = self.client.get_job(job_id, retry=self._retry)  # type: ignore[assignment]
+                job = self.client.get_job(job_id, retry=self.retry)  # type: ignore[assignment]
         log.info("sent %s users", f"{received:,}", extra=event("sent", users=received))
         return job
 
@@ -167,12 +167,12 @@ class Warehouse:
             job_id = f"randomuser-{step}-{key}-{attempt}"
             try:
                 job = self._query(sql, job_id, load_id=load_id, **values)
-                job.result(retry=self._retry, job_retry=None)
+                job.result(retry=self.retry, job_retry=None)
                 log.info("%s written", step, extra=event("written", table=step))
                 return
             except Conflict:
                 # Waits; how the other job ended does not matter.
-                other = self.client.get_job(job_id, retry=self._retry)
+                other = self.client.get_job(job_id, retry=self.retry)
                 other.exception()  # type: ignore[no-untyped-call]
 
     def _query(self, sql: str, job_id: str | None = None, **values: Any) -> bigquery.QueryJob:
@@ -181,7 +181,7 @@ class Warehouse:
         ]
         config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
         return self.client.query(
-            sql, job_config=config, job_id=job_id, retry=self._retry, job_retry=None
+            sql, job_config=config, job_id=job_id, retry=self.retry, job_retry=None
         )
 
 

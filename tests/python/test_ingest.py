@@ -252,3 +252,27 @@ def failed_in_one_line(done: "subprocess.CompletedProcess[str]") -> str:
     (line,) = for_people(done.stderr)
     assert line.startswith("ingest: ") and "Retrying" not in done.stderr
     return line
+
+
+def test_a_check_says_of_every_need_whether_it_is_met_and_lands_nothing(
+    run: Run, raw: str, landed: Landed, warehouse: Tables
+) -> None:
+    done = run("ingest", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line[:9] for line in done.stdout.splitlines()] == ["ok       "] * 5
+    assert f"{raw} is not there; the first load makes it" in done.stdout
+    assert raw not in [dataset.dataset_id for dataset in warehouse.client.list_datasets()]
+
+    last_line(run("ingest", "--users", "1"))
+    before = landed()
+    assert f"{raw} takes tables" in last_line(run("ingest", "--check"))
+    assert landed() == before
+    elsewhere = run("ingest", "--check", BIGQUERY_LOCATION="EU")
+    assert elsewhere.returncode == 1
+    assert "lies in US, and BIGQUERY_LOCATION is EU" in elsewhere.stdout
+
+    nobody = f"http://127.0.0.1:{closed_port()}"
+    done = run("ingest", "--check", RANDOMUSER_URL=f"{nobody}/", BIGQUERY_EMULATOR_HOST=nobody)
+    missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING  ")]
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert [line[9:].split()[0].rstrip(":") for line in missing] == ["API", "queries", "raw"]
