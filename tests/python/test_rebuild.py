@@ -13,7 +13,7 @@ from histories import History
 from made_loads import land, make_raw, people
 from reliability import Reliability
 
-HISTORIES = 10
+HISTORIES = 6
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
 # A run that is whole, and runs that ended half-way.
