@@ -99,7 +99,7 @@ CASES = {
     "429, twice": twice(status(429)),
     "429 with Retry-After in seconds": once(status(429, Retry_After=1), seconds=8),
     "503 with Retry-After as a date": once(in_seconds(2), seconds=8),
-    "429 with a Retry-After that is neither": twice(status(429, Retry_After="soon")),
+    "429 with a Retry-After that is neither": twice(status(429, Retry_After="soon"), slow=True),
     "500, twice": twice(status(500), slow=True),
     "502, twice": twice(status(502), slow=True),
     "503, twice": twice(status(503)),
@@ -108,7 +108,7 @@ CASES = {
     "connection closed without an answer, twice": twice(faulty_api.closed, slow=True),
     "a stall before the answer, twice": twice(faulty_api.stalled),
     "a stall inside the answer, twice": twice(faulty_api.stalled_inside, slow=True),
-    "a slow drip, twice": twice(faulty_api.drip()),
+    "a slow drip, twice": twice(faulty_api.drip(), slow=True),
     "a slow drip of gzip that unpacks to nothing, once": once(
         faulty_api.drip(b"\x1f\x8b\x08\x08" + b"\0" * 6, Content_Encoding="gzip")
     ),
@@ -121,8 +121,8 @@ CASES = {
     ),
     "500 for good": for_good(status(500), "HTTP 500 Internal Server Error, ", slow=True),
     "503 for good": for_good(status(503), "HTTP 503 Service Unavailable, ", slow=True),
-    "connection reset for good": for_good(faulty_api.reset, "Connection reset by peer)"),
-    "a stall for good": for_good(faulty_api.stalled, "no answer within 1 s"),
+    "connection reset for good": for_good(faulty_api.reset, "Connection reset by peer)", slow=True),
+    "a stall for good": for_good(faulty_api.stalled, "no answer within 1 s", slow=True),
     "a slow drip for good": for_good(faulty_api.drip(), "no whole answer within 1 s"),
     "a body cut short for good": for_good(
         faulty_api.cut_short, "no whole answer (IncompleteRead", slow=True

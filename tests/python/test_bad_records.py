@@ -101,7 +101,7 @@ def test_whatever_the_users_are_each_lands_and_is_accepted_or_rejected_with_a_re
 
     @seed(2026)
     @settings(
-        max_examples=6 if torture else 2,
+        max_examples=6 if torture else 1,
         deadline=None,
         database=None,
         verbosity=Verbosity.quiet,  # a list of such users is no help

@@ -6,6 +6,7 @@ A proxy plays the fault between Google's client and the embedded BigQuery.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from conftest import Warehouse
@@ -72,7 +73,27 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.case}: {fault.step}")
+# One of a kind; the others take `make torture`.
+QUICK = {
+    ("403 rateLimitExceeded, twice", "an upload begins"),
+    ("403 quotaExceeded", MOVED),
+    ("401", LEDGER),
+    ("404: no dataset", MADE),
+    ("503, twice, before the step took effect", UPLOAD),
+    ("the connection cut, twice, before the step took effect", MOVED),
+    ("503, after the step took effect", UPLOAD),
+    ("500, after the step took effect", MOVED),
+    ("the connection cut, after the step took effect", LEDGER),
+    ("503 for longer than RETRY_SECONDS", UPLOAD),
+}
+
+
+def case(fault: Fault) -> Any:
+    marks = [] if (fault.case, fault.step) in QUICK else [pytest.mark.torture]
+    return pytest.param(fault, marks=marks, id=f"{fault.case}: {fault.step}")
+
+
+@pytest.mark.parametrize("fault", [case(fault) for fault in FAULTS])
 def test_a_fault_is_outlasted_or_ends_in_one_clear_line_and_the_next_run_lands_the_users_once(
     loader: Wires, warehouse: Warehouse, reliability: Reliability, fault: Fault
 ) -> None:
@@ -114,7 +135,9 @@ def raw(loader: Wires, warehouse: Warehouse) -> list[tuple[object, ...]]:
         return []
 
 
-@pytest.mark.parametrize("step", [UPLOAD, MOVED, LEDGER])
+@pytest.mark.parametrize(
+    "step", [MOVED, *(pytest.param(step, marks=pytest.mark.torture) for step in (UPLOAD, LEDGER))]
+)
 def test_a_job_that_failed_has_used_up_its_id_and_the_next_run_takes_another(
     loader: Wires, warehouse: Warehouse, reliability: Reliability, step: str
 ) -> None:
