@@ -7,7 +7,7 @@ LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo pipeline test torture lint sqlfluff build erd cost bench lock clean
+.PHONY: help setup demo pipeline test torture lint sqlfluff workflows-lint image-test build erd cost bench airflow airflow-test lock clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,8 +47,8 @@ pipeline:
 test: setup lint  ## everything that checks the project
 	$(BIN)/python -m pytest
 
-torture: setup  ## every kill, fault and odd record (half an hour), and docs/reliability.md of them
-	$(BIN)/python -m pytest --torture --write-reliability
+torture: setup  ## every kill, fault and odd record (an hour or more), and docs/reliability.md of them
+	$(BIN)/python -m pytest --torture
 
 lint: setup  ## ruff, mypy, SQLFluff
 	$(BIN)/ruff check .
@@ -59,6 +59,13 @@ lint: setup  ## ruff, mypy, SQLFluff
 # Compiling an incremental model asks the warehouse what is there.
 sqlfluff:
 	sqlfluff lint models tests
+
+workflows-lint: setup  ## jactionlint and zizmor, on .github/workflows/
+	$(BIN)/jactionlint
+	$(BIN)/zizmor --offline --quiet .github/workflows
+
+image-test: setup  ## build the Dockerfile with buildah, on a Debian made here, and run its commands
+	$(BIN)/python -m pytest tests/image
 
 build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build
@@ -77,11 +84,24 @@ bench: setup .venv/bench/ready  ## measure against dlt and DuckDB into docs/benc
 	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/bench/bin/python $<
 	@touch $@
 
+airflow: setup .venv/airflow/ready  ## Airflow and its page, with the DAG on the embedded BigQuery
+	@$(LOCAL) python -m local.airflow
+
+airflow-test: setup .venv/airflow/ready  ## run the DAG, by itself and under a real scheduler
+	@rm -rf .local/airflow-test
+	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow
+
+.venv/airflow/ready: requirements/airflow.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/airflow
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/airflow/bin/python $<
+	@touch $@
+
 lock: setup  ## lock the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile $(LOCK) --group setup -o requirements/setup.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
 	$(BIN)/uv pip compile $(LOCK) --group bench -o requirements/bench.txt
+	$(BIN)/uv pip compile $(LOCK) --group airflow -o requirements/airflow.txt
 
 LOCK := --quiet --upgrade --universal --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header

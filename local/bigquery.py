@@ -1,6 +1,12 @@
-"""Starts and stops the embedded BigQuery."""
+"""Starts and stops the embedded BigQuery.
 
+`python -m local.bigquery` serves the tables in LOCAL_DIR until it is interrupted, on loopback by
+default.
+"""
+
+import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,17 +30,20 @@ def bigquery(data_dir: Path) -> Iterator[str]:
         process.wait()
 
 
-def start(data_dir: Path) -> "tuple[subprocess.Popen[bytes], str]":
+def start(
+    data_dir: Path, host: str = "127.0.0.1", port: int = 0
+) -> "tuple[subprocess.Popen[bytes], str]":
     """Serve the tables in `data_dir` until the process's standard input is closed.
 
-    Returns the process and the URL; raises NotStartedError.
+    `port` 0 is a free one, that of last time if possible. Returns the process and the URL; raises
+    NotStartedError.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "bigquery.log"
     port_pipe, port_fd = os.pipe()
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local.emulator", str(data_dir), str(port_fd)],
+            [sys.executable, "-m", "local.emulator", data_dir, str(port_fd), host, str(port)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -43,11 +52,11 @@ def start(data_dir: Path) -> "tuple[subprocess.Popen[bytes], str]":
         )
     os.close(port_fd)
     with os.fdopen(port_pipe) as pipe:
-        port = pipe.readline().strip()
-    if not port:
+        listening = pipe.readline().strip()
+    if not listening:
         process.communicate()
         raise NotStartedError(_why(data_dir, log))
-    return process, f"http://127.0.0.1:{port}"
+    return process, f"http://{host}:{listening}"
 
 
 def _why(data_dir: Path, log: Path) -> str:
@@ -57,3 +66,25 @@ def _why(data_dir: Path, log: Path) -> str:
             "or set LOCAL_DIR to another folder"
         )
     return f"the embedded BigQuery did not start; {log} says why"
+
+
+def main() -> int:
+    """Print the URL, then serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m local.bigquery", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (a free one)")
+    options = parser.parse_args()
+    data_dir = Path(os.environ.get("LOCAL_DIR", ".local")) / "bigquery"
+    try:
+        process, url = start(data_dir, options.host, options.port)
+    except NotStartedError as error:
+        print(f"local: {error}", file=sys.stderr)
+        return 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: process.stdin and process.stdin.close())
+    print(url, flush=True)
+    return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

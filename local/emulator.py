@@ -1,4 +1,4 @@
-"""The embedded BigQuery as a process: `python -m local.emulator DATA_DIR FD`.
+"""The embedded BigQuery as a process: `python -m local.emulator DATA_DIR FD HOST PORT`.
 
 It writes its port to the open file descriptor FD, and stops when its standard input closes, so
 that it never outlives the process that started it, not even one that was killed.
@@ -87,10 +87,11 @@ def _port(data_dir: Path) -> int:
     return port
 
 
-async def serve(data_dir: Path, port_fd: int) -> None:
+async def serve(data_dir: Path, port_fd: int, host: str, port: int) -> None:
     """Serve the tables in `data_dir` (made if missing) until standard input closes."""
     settings = Settings(
-        rest_port=_port(data_dir),
+        rest_host=host,
+        rest_port=port or _port(data_dir),
         grpc_port=0,
         persistence_mode=PersistenceMode.PERSISTENT,
         data_dir=data_dir,
@@ -106,13 +107,19 @@ async def serve(data_dir: Path, port_fd: int) -> None:
     await server.stop()
 
 
-def main() -> None:
-    """Serve the folder named first on the command line; the port goes to the second."""
-    # DuckDB keeps its extensions in the home directory and fetches those it lacks. The one that
-    # the emulator cannot start without comes from PyPI instead, and stays in the environment.
+def add_extension() -> None:
+    """Put the extension of DuckDB that the emulator cannot start without in place."""
+    # DuckDB keeps its extensions in the home directory and fetches those it lacks. This one comes
+    # from PyPI instead, and stays in the environment.
     os.environ["HOME"] = sys.prefix
     duckdb_extensions.import_extension("spatial", con=duckdb.connect())
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
+
+
+def main() -> None:
+    """Serve the folder named first on the command line; the port goes to the second."""
+    data_dir, port_fd, host, port = sys.argv[1:]
+    add_extension()
+    asyncio.run(serve(Path(data_dir), int(port_fd), host, int(port)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,128 @@
+"""`python -m local.airflow`: Airflow with the DAG, on whatever the environment names.
+
+`make airflow` runs it beside the stand-ins: `python -m local -- python -m local.airflow`. What it
+keeps lies in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = ROOT / ".venv/airflow/bin/airflow"
+USUAL_PORT = 8080
+SECONDS_TO_START = 300  # on a busy machine; usually a quarter of a minute
+SECONDS_TO_STOP = 30
+COMPONENTS = {
+    "api-server": ["--workers", "1"],
+    "dag-processor": [],
+    "scheduler": ["--skip-serve-logs"],  # the page reads them from the disk
+}
+
+
+def environment(home: Path, port: int) -> dict[str, str]:
+    """What Airflow's programs need, in `home`: this environment and the settings on top."""
+    url = f"http://127.0.0.1:{port}"
+    return os.environ | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        # No password: only this machine can reach the page.
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        # In a container loopback would be the container's own: compose.yaml says who may come in.
+        "AIRFLOW__API__HOST": os.environ.get("AIRFLOW__API__HOST", "127.0.0.1"),
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def free_port() -> int:
+    """Return Airflow's usual port where it is free, else one that is."""
+    for port in (int(os.environ.get("AIRFLOW__API__PORT", USUAL_PORT)), 0):
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(one.getsockname()[1])
+    raise OSError("no free port")
+
+
+def run(home: Path, port: int) -> int:
+    """Run Airflow's components until one of them ends, or until SIGINT or SIGTERM."""
+    home.mkdir(parents=True, exist_ok=True)
+    env = environment(home, port)
+    with ExitStack() as stack:
+        log = stack.enter_context((home / "airflow.log").open("w"))
+        subprocess.run([PROGRAM, "db", "migrate"], env=env, stdout=log, stderr=log, check=True)
+        processes = {}
+        for name, flags in COMPONENTS.items():
+            output = stack.enter_context((home / f"{name}.log").open("w"))
+            processes[name] = subprocess.Popen(
+                [PROGRAM, name, *flags],
+                env=env,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for this process, that stops them
+            )
+            stack.callback(stop, processes[name])
+        shown, started = False, time.monotonic()
+        while all(process.poll() is None for process in processes.values()):
+            if not shown and answers(env["AIRFLOW__API__BASE_URL"]):
+                shown = True
+                print(f"Airflow: {env['AIRFLOW__API__BASE_URL']}/dags/randomuser", flush=True)
+            if not shown and time.monotonic() - started > SECONDS_TO_START:
+                break
+            time.sleep(0.5)
+        print(f"airflow: it did not start or did not last; {home}/*.log say why", file=sys.stderr)
+        return 1
+
+
+def answers(url: str) -> bool:
+    """Whether the page is there."""
+    try:
+        return requests.get(f"{url}/api/v2/version", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a component and what it started."""
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def main() -> int:
+    """Run Airflow in LOCAL_DIR."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "airflow", free_port())
+    except KeyboardInterrupt:
+        return 0
+    except FileNotFoundError:
+        print("airflow: it is not installed: run `make airflow`", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

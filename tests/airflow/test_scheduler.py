@@ -1,0 +1,133 @@
+"""The DAG under a real scheduler, started as `make airflow` starts it."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import BIN, Project, project_in
+
+from local.airflow import PROGRAM, ROOT, environment
+
+SECONDS = 900  # on a busy machine
+MONTHS = [f"2025-0{month}-01T00:00:00+00:00" for month in range(1, 6)]
+
+
+@dataclass
+class Airflow:
+    """A running Airflow."""
+
+    url: str
+    home: Path
+    project: Project
+
+    def get(self, path: str) -> Any:
+        """Ask its API, as the page does."""
+        token = requests.get(f"{self.url}/auth/token", timeout=60).json()["access_token"]
+        answer = requests.get(
+            f"{self.url}/api/v2/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=60
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def __call__(self, *command: str) -> None:
+        """Run `airflow COMMAND`."""
+        subprocess.run(
+            [PROGRAM, *command],
+            env=os.environ | self.project.environment | environment(self.home, port=0),
+            check=True,
+            capture_output=True,
+        )
+
+    def finished(self, run_type: str, number: int = 1) -> list[Any]:
+        """Wait for so many runs of a type to end, and return all of that type."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            runs = self.get("dags/randomuser/dagRuns?limit=100")["dag_runs"]
+            ours = [run for run in runs if run["run_type"] == run_type]
+            if sum(run["state"] in ("success", "failed") for run in ours) >= number:
+                return ours
+            time.sleep(1)
+        raise TimeoutError(f"{number} {run_type} runs did not end in {SECONDS} s: {ours}")
+
+    def states(self, run: Any) -> dict[str, str]:
+        """Return the state of every task of a run."""
+        path = f"dags/randomuser/dagRuns/{run['dag_run_id']}/taskInstances"
+        return {one["task_id"]: one["state"] for one in self.get(path)["task_instances"]}
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    folder = tmp_path_factory.mktemp("airflow")
+    project = project_in(folder)
+    # A month's interval: hardly ever does one end while the tests run.
+    project.environment["RANDOMUSER_SCHEDULE"] = "0 0 1 * *"
+    process = subprocess.Popen(
+        [BIN / "python", "-m", "local.airflow"],
+        cwd=ROOT,
+        env=os.environ | project.environment | {"LOCAL_DIR": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        said = process.stdout.readline().split()
+        assert said[0] == "Airflow:"
+        assert said[1].endswith("/dags/randomuser")
+        yield Airflow(said[1].removesuffix("/dags/randomuser"), folder / "airflow", project)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+
+
+def test_a_real_scheduler_runs_the_last_interval_once(airflow: Airflow) -> None:
+    (run,) = airflow.finished("scheduled")
+    assert run["state"] == "success"
+    assert set(airflow.states(run).values()) == {"success"}
+    assert airflow.project.loads() == [[iso(run["data_interval_start"]), 100]]
+    assert airflow.get("assets/events")["total_entries"] == 3
+
+
+def test_a_killed_task_leads_to_the_alert_and_the_run_has_failed(airflow: Airflow) -> None:
+    before = airflow.project.loads()
+    # $PPID is Airflow's own process of the task: it can tell nobody.
+    airflow.project.meddle("*ingest*) kill -KILL $PPID; exit 1;;")
+    airflow("dags", "trigger", "randomuser")
+    (run,) = airflow.finished("manual")
+    assert run["state"] == "failed"
+    assert airflow.states(run) == {
+        "ingest": "failed",
+        "freshness": "upstream_failed",
+        "build": "upstream_failed",
+        "publish": "upstream_failed",
+        "alert": "success",
+    }
+    calls = [(call[0], call[-1]) for call in airflow.project.calls()]
+    assert calls[-1] == ("python -m publish alert", "ingest")
+    assert len([command for command, _ in calls if "ingest" in command]) == 1 + 4
+    assert airflow.project.loads() == before
+
+
+def test_a_backfill_of_five_intervals_lands_five_loads(airflow: Airflow) -> None:
+    before = airflow.project.loads()
+    # The other tests run those; here they would take half of the time.
+    airflow.project.meddle('"dbt source"*|*publish*) exit 0;;')
+    airflow(
+        *("backfill", "create", "--dag-id", "randomuser"),
+        *("--from-date", MONTHS[0], "--to-date", MONTHS[-1], "--max-active-runs", "1"),
+    )
+    runs = airflow.finished("backfill", 5)
+    assert [run["state"] for run in runs] == ["success"] * 5
+    assert airflow.project.loads() == [[month, 100] for month in MONTHS] + before
+    assert airflow.project.rows("select count(*) from {analytics}.users") == [[600]]
+
+
+def iso(moment: str) -> str:
+    """Return a moment of Airflow's API as load ids have it."""
+    return moment.replace("Z", "+00:00")
