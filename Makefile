@@ -87,9 +87,9 @@ bench: setup .venv/bench/ready  ## measure against dlt and DuckDB into docs/benc
 airflow: setup .venv/airflow/ready  ## Airflow and its page, with the DAG on the embedded BigQuery
 	@$(LOCAL) python -m local.airflow
 
-airflow-test: setup .venv/airflow/ready  ## run the DAG, by itself and under a real scheduler
+airflow-test: setup .venv/airflow/ready  ## the DAG, and under a real scheduler (not with QUICK=1)
 	@rm -rf .local/airflow-test
-	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow
+	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
 
 .venv/airflow/ready: requirements/airflow.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/airflow

@@ -58,7 +58,9 @@ def task(
         task_id=name,
         bash_command=command,
         cwd=str(PROJECT),
-        env={"PATH": path, **env},
+        # Airflow gives bash a socket to read from. Without SHLVL, as under systemd, bash takes that
+        # for a remote login and reads ~/.bashrc, which may put another `python` first.
+        env={"PATH": path, "SHLVL": "1", **env},
         append_env=True,
         skip_on_exit_code=None,  # of itself no command here skips: what is not 0 is a failure
         execution_timeout=timedelta(minutes=minutes),
@@ -87,16 +89,16 @@ with DAG(
     tags=["randomuser"],
 ):
     chain(
-        # RETRY_SECONDS (600) must be less than this.
+        # RETRY_SECONDS (600) must be less than these minutes, here and in `alert`.
         task("ingest", f"python -m ingest --load-id '{LOAD_ID}'", minutes=60),
         task("freshness", "dbt source freshness", minutes=15),
         task("build", "dbt build --exclude-resource-type unit_test", minutes=60, outlets=marts()),
-        task("publish", "python -m publish csv && python -m publish report", minutes=15),
+        task("publish", "python -m publish csv && python -m publish report", minutes=30),
         # A teardown runs whatever became of the tasks before it, those that were killed or timed
         # out too, and when somebody marks the run as failed. And it has no say in the run's state:
         # as an ordinary last task with trigger_rule="all_done" its success would turn a failed
         # run green.
         task(
-            "alert", "python -m publish alert", minutes=5, env={"ALERT_FAILED_TASKS": FAILED_TASKS}
+            "alert", "python -m publish alert", minutes=30, env={"ALERT_FAILED_TASKS": FAILED_TASKS}
         ).as_teardown(),
     )

@@ -68,30 +68,31 @@ def run(home: Path, port: int) -> int:
     """Run Airflow's components until one of them ends, or until SIGINT or SIGTERM."""
     home.mkdir(parents=True, exist_ok=True)
     env = environment(home, port)
+    url = env["AIRFLOW__API__BASE_URL"]
     with ExitStack() as stack:
-        log = stack.enter_context((home / "airflow.log").open("w"))
+        log = stack.enter_context((home / "migrate.log").open("w"))
         subprocess.run([PROGRAM, "db", "migrate"], env=env, stdout=log, stderr=log, check=True)
-        processes = {}
+        processes = []
         for name, flags in COMPONENTS.items():
-            output = stack.enter_context((home / f"{name}.log").open("w"))
-            processes[name] = subprocess.Popen(
-                [PROGRAM, name, *flags],
-                env=env,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # Ctrl-C is for this process, that stops them
+            log = stack.enter_context((home / f"{name}.log").open("w"))
+            processes.append(
+                subprocess.Popen(
+                    [PROGRAM, name, *flags],
+                    env=env,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is for this process, that stops them
+                )
             )
-            stack.callback(stop, processes[name])
-        shown, started = False, time.monotonic()
-        while all(process.poll() is None for process in processes.values()):
-            if not shown and answers(env["AIRFLOW__API__BASE_URL"]):
+            stack.callback(stop, processes[-1])
+        shown, until = False, time.monotonic() + SECONDS_TO_START
+        while all(it.poll() is None for it in processes) and (shown or time.monotonic() < until):
+            if not shown and answers(url):
                 shown = True
-                print(f"Airflow: {env['AIRFLOW__API__BASE_URL']}/dags/randomuser", flush=True)
-            if not shown and time.monotonic() - started > SECONDS_TO_START:
-                break
+                print(f"Airflow: {url}/dags/randomuser (Ctrl-C stops it)", flush=True)
             time.sleep(0.5)
-        print(f"airflow: it did not start or did not last; {home}/*.log say why", file=sys.stderr)
-        return 1
+    print(f"airflow: it did not start or did not last: {home}/*.log say why", file=sys.stderr)
+    return 1
 
 
 def answers(url: str) -> bool:
@@ -114,14 +115,17 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 def main() -> int:
     """Run Airflow in LOCAL_DIR."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.default_int_handler)
     try:
         return run(Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "airflow", free_port())
     except KeyboardInterrupt:
         return 0
     except FileNotFoundError:
         print("airflow: it is not installed: run `make airflow`", file=sys.stderr)
-        return 1
+    except subprocess.CalledProcessError:
+        print("airflow: no database: migrate.log in LOCAL_DIR/airflow says why", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

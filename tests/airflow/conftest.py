@@ -32,14 +32,14 @@ SHIM = """#!/bin/bash
 # Write down the call, do what the test asks for, or else what the project's own program does.
 program=$(basename "$0")
 echo "$program $*|$$|$PPID|${{ALERT_FAILED_TASKS-}}" >> {calls}
-case "$program $*" in {cases}
+case "${{AIRFLOW_CTX_DAG_RUN_ID-}} $program $*" in {cases}
 esac
 exec {bin}/$program "$@"
 """
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Airflow's own affairs: the first in every run, the second where the DAG has changed."""
+    """Pass over Airflow's own affairs: the second comes where the DAG changes between two runs."""
     for message in ("Using `httpx` with `starlette", "Multiple rows returned with uselist=False"):
         config.addinivalue_line("filterwarnings", f"ignore:{message}")
 
@@ -52,7 +52,7 @@ class Project:
     environment: dict[str, str]
 
     def meddle(self, cases: str) -> None:
-        """Have the programs do something else: `cases` of bash's `case`, on the whole command."""
+        """Have the programs do something else: `cases` of bash's `case`, on run id and command."""
         for program in ("python", "dbt"):
             shim = self.folder / "bin" / program
             shim.parent.mkdir(exist_ok=True)
@@ -90,6 +90,8 @@ def project_in(folder: Path) -> Project:
     settings = {
         "RANDOMUSER_BIN": str(folder / "bin"),
         "RANDOMUSER_RETRY_DELAY": "1",
+        "RANDOMUSER_SCHEDULE": "0 * * * *",
+        "SLACK_WEBHOOK_URL": "",
         "RANDOMUSER_USERS": "100",
         "RAW_DATASET": f"raw_{name}",
         "ANALYTICS_DATASET": f"analytics_{name}",

@@ -153,7 +153,7 @@ def api_that_kills(project: Project) -> Iterator[str]:
 def test_the_alert_is_told_what_failed_and_the_run_has_failed(
     project: Project, failing: str, command: str, before: list[str], after: list[str]
 ) -> None:
-    project.meddle(f'"{command}"*) exit 1;; *alert) exit 0;;')
+    project.meddle(f'*" {command}"*) exit 1;; *alert) exit 0;;')
     run = dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(before))
     assert run.state == "failed"
     assert states(run) == {
