@@ -44,8 +44,9 @@ pipeline:
 	@dbt --quiet build --exclude-resource-type unit_test; status=$$?; \
 		{ [ $$status -ne 0 ] || python -m publish csv; } && python -m publish report && exit $$status
 
+# Half of the time the tests wait for an answer: two files at once.
 test: setup lint  ## everything that checks the project
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 torture: setup  ## every kill, fault and odd record (an hour or more), and docs/reliability.md of them
 	$(BIN)/python -m pytest --torture
