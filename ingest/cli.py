@@ -15,7 +15,13 @@ from shlex import quote
 from time import monotonic
 from uuid import uuid4
 
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+from google.api_core.exceptions import (
+    ClientError,
+    Forbidden,
+    GoogleAPIError,
+    NotFound,
+    Unauthorized,
+)
 from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 from tqdm import tqdm
@@ -149,6 +155,8 @@ def _hint(error: BaseException) -> str:
     """Return what to look at, after what BigQuery said."""
     if isinstance(error, Unauthorized | Forbidden | NotFound | GoogleAuthError):
         return "GOOGLE_CLOUD_PROJECT is right and this account may write there"
+    if isinstance(error, ClientError):
+        return "what it complains of is mended"
     return "BigQuery (or BIGQUERY_EMULATOR_HOST, if set) is up"
 
 
