@@ -21,30 +21,32 @@ def check(settings: Settings) -> Iterator[tuple[bool, str]]:
     settings = settings.model_copy(update={"retry_seconds": PATIENCE})
     yield True, f"settings: project {settings.google_cloud_project}"
     yield _tried("API", lambda: _api(settings))
-    warehouse: list[Warehouse] = []
-    yield _tried("credentials", lambda: _credentials(settings, warehouse))
-    if warehouse:
-        yield _tried("queries (roles/bigquery.jobUser)", lambda: _queries(*warehouse))
-        yield _tried("raw dataset (roles/bigquery.dataEditor)", lambda: _dataset(*warehouse))
+    try:
+        warehouse = Warehouse(settings)
+    except GoogleAuthError as error:
+        yield False, f"credentials: {_one_line(error)}"
+        return
+    emulator = settings.bigquery_emulator_host
+    yield True, f"credentials: {f'none are sent to {emulator}' if emulator else 'found'}"
+    yield _tried("queries (roles/bigquery.jobUser)", lambda: _queries(warehouse))
+    yield _tried("raw dataset (roles/bigquery.dataEditor)", lambda: _dataset(warehouse))
 
 
 def _tried(need: str, look: Callable[[], str]) -> tuple[bool, str]:
     try:
         return True, f"{need}: {look()}"
     except (SourceError, GoogleAPIError, GoogleAuthError, RequestException, OSError) as error:
-        return False, f"{need}: {' '.join(str(error).split())[:500]}"
+        return False, f"{need}: {_one_line(error)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]
 
 
 def _api(settings: Settings) -> str:
     url, password = settings.randomuser_url, settings.randomuser_password
     (page,) = api.pages(url, 1, api.seed_of("check"), password, settings.retry_seconds)
     return f"{url} answers, version {page.info.version}"
-
-
-def _credentials(settings: Settings, warehouse: list[Warehouse]) -> str:
-    warehouse.append(Warehouse(settings))
-    emulator = settings.bigquery_emulator_host
-    return f"none are sent to {emulator}" if emulator else "found"
 
 
 def _queries(warehouse: Warehouse) -> str:

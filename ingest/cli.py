@@ -91,7 +91,7 @@ def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
     if landed is not None:
         log.info("it landed before", extra=logs.event("already_loaded", users=landed))
         return f"Already loaded: {landed:,} users in {table} (load {load_id}); nothing to do"
-    landed = warehouse.land(load_id, pages, asked, source)
+    landed = warehouse.land(load_id, pages, asked, logs.public(source))
     seconds = round(monotonic() - begun, 3)
     about = logs.event("landed", users=landed, seconds=seconds)
     log.info("landed %s users in %.1f s", f"{landed:,}", seconds, extra=about)
@@ -102,7 +102,7 @@ def _check(settings: Settings) -> int:
     found = []
     for well, text in check(settings):
         found.append(well)
-        print(f"{'ok     ' if well else 'MISSING'}  {text}", flush=True)
+        print(f"{'ok     ' if well else 'MISSING'}  {logs.public(text)}", flush=True)
     return 0 if all(found) else 1
 
 

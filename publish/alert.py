@@ -4,7 +4,8 @@ A change is said: something is wrong, it became worse or less bad, it is over. W
 said again after ALERT_REPEAT_HOURS. All of a run goes into one message. What Slack did not take
 counts as not said, and so does what was only printed.
 
-Two runs at the same moment may both say a change; none is kept back.
+Two runs at the same moment may both say a change; none is kept back. Where BigQuery cannot be
+asked, every run says so: what was said before lies there.
 """
 
 import logging
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 from pydantic import Field, SecretStr
 from requests import RequestException
 
@@ -47,11 +49,26 @@ def alert(settings: AlertSettings) -> str:
     webhook = settings.slack_webhook_url
     if webhook and not webhook.get_secret_value().startswith(("https://", "http://")):
         raise SettingsError("SLACK_WEBHOOK_URL: is not a URL that begins with https://")
-    warehouse = Warehouse(settings)
+    now = datetime.now(UTC)
+    try:
+        return _alert(settings, now)
+    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        if not webhook:
+            raise
+        silence = f"BigQuery refused or did not answer ({type(error).__name__}): no more is known"
+        found = [Finding("warehouse", ERROR, silence, now)]
+        found += findings.of_tasks(settings.alert_failed_tasks or "", now)
+        dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
+        slack.post(webhook, _text(dataset, found, {}), settings.retry_seconds)
+        return f"Posted to Slack: {silence}"
+
+
+def _alert(settings: AlertSettings, now: datetime) -> str:
+    webhook, warehouse = settings.slack_webhook_url, Warehouse(settings)
     warehouse.prepare()
     client, table = warehouse.client, f"{warehouse.dataset}.alerts"
     said.prepare(client, table)
-    known, now = said.last(client, table), datetime.now(UTC)
+    known = said.last(client, table)
     found = _found(settings, warehouse, set(known), now)
     news = _news(found, known, now, timedelta(hours=settings.alert_repeat_hours))
     if not news:

@@ -383,6 +383,19 @@ def test_a_task_that_the_scheduler_saw_fail_is_said_until_it_says_otherwise(
     assert machine.says(ALERT_FAILED_TASKS="") == ["recovered: task `build`"]
 
 
+def test_where_bigquery_cannot_be_asked_slack_hears_that_and_which_tasks_failed(
+    machine: Machine,
+) -> None:
+    down = {"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9", "ALERT_FAILED_TASKS": "ingest"}
+    assert machine.says(**down) == [
+        "error: BigQuery refused or did not answer (RetryError): no more is known",
+        "error: task `ingest` failed: its log says why",
+    ]
+    done = machine.alert(**down | {"SLACK_WEBHOOK_URL": ""})
+    assert done.returncode == 1
+    assert "BigQuery refused or did not answer" in done.stderr
+
+
 def test_no_message_holds_anything_of_a_user(
     built: Run, machine: Machine, warehouse: Warehouse
 ) -> None:
