@@ -91,6 +91,7 @@ airflow: setup .venv/airflow/ready  ## Airflow and its page, with the DAG on the
 airflow-test: setup .venv/airflow/ready  ## the DAG, and under a real scheduler (not with QUICK=1)
 	@rm -rf .local/airflow-test
 	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
+	$(BIN)/python -m pytest tests/python/test_containers.py -k airflow
 
 .venv/airflow/ready: requirements/airflow.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/airflow

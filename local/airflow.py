@@ -2,6 +2,7 @@
 
 `make airflow` runs it beside the stand-ins: `python -m local -- python -m local.airflow`. What it
 keeps lies in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
+With arguments it runs `airflow` with them on what is kept there: `python -m local.airflow dags list`.
 """
 
 import os
@@ -114,11 +115,15 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def main() -> int:
-    """Run Airflow in LOCAL_DIR."""
+    """Run Airflow in LOCAL_DIR, or one command of its own."""
+    home = Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "airflow"
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.default_int_handler)
     try:
-        return run(Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "airflow", free_port())
+        if command := sys.argv[1:]:
+            env = environment(home, USUAL_PORT)
+            return subprocess.run([PROGRAM, *command], env=env, check=False).returncode
+        return run(home, free_port())
     except KeyboardInterrupt:
         return 0
     except FileNotFoundError:

@@ -14,7 +14,7 @@ import pytest
 import requests
 from conftest import BIN, Project, project_in
 
-from local.airflow import PROGRAM, ROOT, environment
+from local.airflow import ROOT
 
 SECONDS = 900  # on a busy machine
 MONTHS = [f"2025-0{month}-01T00:00:00+00:00" for month in range(1, 6)]
@@ -40,8 +40,9 @@ class Airflow:
     def __call__(self, *command: str) -> None:
         """Run `airflow COMMAND`."""
         done = subprocess.run(
-            [PROGRAM, *command],
-            env=os.environ | self.project.environment | environment(self.home, port=0),
+            [BIN / "python", "-m", "local.airflow", *command],
+            cwd=ROOT,
+            env=os.environ | self.project.environment | {"LOCAL_DIR": str(self.home)},
             capture_output=True,
             text=True,
             check=False,
@@ -73,8 +74,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     project.environment["RANDOMUSER_SCHEDULE"] = "0 0 1 * *"
     # The scheduled run has all of it; in the backfill these would take half of the time.
     project.meddle('backfill*"dbt source"*|backfill*publish*) exit 0;;')
-    made = Airflow("", folder / "airflow", project)
-    # Before the scheduler starts: on SQLite, Airflow's backfill fails beside another writer.
+    made = Airflow("", folder, project)
+    # Before the scheduler starts: on SQLite, Airflow's backfill may fail beside another writer.
     made("db", "migrate")
     made("dags", "reserialize")
     made(

@@ -144,7 +144,7 @@ def test_the_services_come_up_and_the_pipeline_ends_with_tested_tables(tmp_path:
         assert (tmp_path / "exports/users.csv").read_text().count("\n") == USERS + 1
 
 
-@pytest.mark.skipif(not (ROOT / ".venv/airflow").exists(), reason="`make airflow` installs it")
+@pytest.mark.skipif(not (ROOT / ".venv/airflow").exists(), reason="in `make airflow-test`")
 def test_airflow_comes_up(tmp_path: Path) -> None:
     services = Services(tmp_path)
     with services.up("bigquery"), services.up("api"), services.up("airflow"):
