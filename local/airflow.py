@@ -2,7 +2,7 @@
 
 `make airflow` runs it beside the stand-ins: `python -m local -- python -m local.airflow`. What it
 keeps lies in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
-With arguments it runs `airflow` with them on what is kept there: `python -m local.airflow dags list`.
+With arguments it runs `airflow` with them on what is kept there: `... local.airflow dags list`.
 """
 
 import os
