@@ -1,16 +1,19 @@
 """What the tests share: the stand-ins, started once, and a way to run a command against them."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fake_slack import FakeSlack, fake_slack
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from machines import SECRET, Machine, passes, warned
 from reliability import Reliability
 from statements import Recording, record
 from wires import Wires, wires
@@ -90,15 +93,19 @@ def api_url() -> Iterator[str]:
 
 @pytest.fixture
 def run(warehouse: Warehouse, api_url: str, tmp_path: Path) -> Run:
+    return Run(environment(warehouse.url, api_url) | settings_of(tmp_path))
+
+
+def settings_of(folder: Path) -> dict[str, str]:
+    """Return settings for datasets and folders of a test's own."""
     name = uuid4().hex[:12]
-    settings = {
+    return {
         "RAW_DATASET": f"raw_{name}",
         "ANALYTICS_DATASET": f"analytics_{name}",
-        "DBT_TARGET_PATH": str(tmp_path / "target"),
-        "DBT_LOG_PATH": str(tmp_path / "logs"),
-        "EXPORT_DIR": str(tmp_path / "exports"),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+        "EXPORT_DIR": str(folder / "exports"),
     }
-    return Run(environment(warehouse.url, api_url) | settings)
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +120,48 @@ def loader(run: Run) -> Iterator[Wires]:
     """A loader whose connections a test can meddle with."""
     with wires(run) as made:
         yield made
+
+
+@pytest.fixture
+def slack() -> Iterator[FakeSlack]:
+    with fake_slack(SECRET) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def built(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """What dbt really writes: a fresh source, built models, tests of which some warn."""
+    settings = settings_of(tmp_path_factory.mktemp("built"))
+    run = Run(environment(warehouse.url, api_url) | settings)
+    passes(run("ingest", "--users", "400", RANDOMUSER_PASSWORD=""))
+    passes(run("dbt", "source", "freshness"))
+    passes(run("dbt", "build", "--exclude-resource-type", "unit_test", "--store-failures"))
+    return run
+
+
+Machines = Callable[[], Machine]
+
+
+@pytest.fixture
+def machines(built: Run, slack: FakeSlack, tmp_path: Path) -> Machines:
+    """Make machines that share a warehouse in which nothing was said yet."""
+    raw = f"raw_{uuid4().hex[:12]}"
+
+    def machine() -> Machine:
+        target = tmp_path / uuid4().hex[:4]
+        shutil.copytree(built.environment["DBT_TARGET_PATH"], target)
+        own = {"RAW_DATASET": raw, "DBT_TARGET_PATH": str(target)}
+        made = Machine(Run(built.environment | own), target, slack)
+        made.results(**{name: {"status": "pass", "failures": 0} for name in warned(target)})
+        return made
+
+    return machine
+
+
+@pytest.fixture
+def machine(machines: Machines) -> Machine:
+    """A machine with nothing to complain of."""
+    return machines()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
