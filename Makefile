@@ -61,9 +61,9 @@ lint: setup  ## ruff, mypy, SQLFluff
 sqlfluff:
 	sqlfluff lint models tests
 
-workflows-lint: setup  ## jactionlint and zizmor, on .github/workflows/
+workflows-lint: setup  ## jactionlint and zizmor, on .github/
 	$(BIN)/jactionlint
-	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/zizmor --offline --quiet .github
 
 image-test: setup  ## build the Dockerfile with buildah, on a Debian made here, and run its commands
 	$(BIN)/python -m pytest tests/image
