@@ -99,6 +99,9 @@ with DAG(
         # as an ordinary last task with trigger_rule="all_done" its success would turn a failed
         # run green.
         task(
-            "alert", "python -m publish alert", minutes=30, env={"ALERT_FAILED_TASKS": FAILED_TASKS}
+            "alert",
+            "python -m publish alert",
+            minutes=30,
+            env={"ALERT_FAILED_TASKS": FAILED_TASKS, "ALERT_LOAD_ID": LOAD_ID},
         ).as_teardown(),
     )

@@ -39,6 +39,8 @@ class AlertSettings(Settings):
     alert_repeat_hours: float = Field(24, gt=0, le=8_760)
     alert_failed_tasks: str | None = None
     """A scheduler's tasks that failed, with commas; empty: none did; None: nobody looked."""
+    alert_load_id: str = ""
+    """Of the run that they failed in."""
 
 
 def alert(settings: AlertSettings) -> str:
@@ -57,7 +59,7 @@ def alert(settings: AlertSettings) -> str:
             raise
         silence = f"BigQuery refused or did not answer ({type(error).__name__}): no more is known"
         found = [Finding("warehouse", ERROR, silence, now)]
-        found += findings.of_tasks(settings.alert_failed_tasks or "", now)
+        found += findings.of_tasks(settings.alert_failed_tasks or "", settings.alert_load_id, now)
         dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
         slack.post(webhook, _text(dataset, found, {}), settings.retry_seconds)
         return f"Posted to Slack: {silence}"
@@ -99,7 +101,7 @@ def _found(
     found += findings.of_loads(warehouse.client, warehouse.dataset, now, patience)
     looked_at = ["load"]
     if settings.alert_failed_tasks is not None:
-        found += findings.of_tasks(settings.alert_failed_tasks, now)
+        found += findings.of_tasks(settings.alert_failed_tasks, settings.alert_load_id, now)
         looked_at.append("task")
     # Loads and tasks are found only while they are wrong.
     for key in known - {it.key for it in found}:

@@ -55,7 +55,10 @@ def of_loads(
         yield Finding(f"load:{row.load_id}", ERROR, text, now)
 
 
-def of_tasks(failed: str, now: datetime) -> Iterator[Finding]:
+def of_tasks(failed: str, load_id: str, now: datetime) -> Iterator[Finding]:
     """Yield the tasks that a scheduler saw fail, named with commas between them."""
+    of_load = f" of load `{load_id}`" if load_id else ""
     for name in filter(None, map(str.strip, failed.split(","))):
-        yield Finding(f"task:{name}", ERROR, f"task `{name}` failed: its log says why", now)
+        yield Finding(
+            f"task:{name}", ERROR, f"task `{name}`{of_load} failed: its log says why", now
+        )

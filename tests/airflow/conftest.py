@@ -31,7 +31,7 @@ print(json.dumps([list(row.values()) for row in rows], default=str))
 SHIM = """#!/bin/bash
 # Write down the call, do what the test asks for, or else what the project's own program does.
 program=$(basename "$0")
-echo "$program $*|$$|$PPID|${{ALERT_FAILED_TASKS-}}" >> {calls}
+echo "$program $*|$$|$PPID|${{ALERT_FAILED_TASKS-}}|${{ALERT_LOAD_ID-}}" >> {calls}
 case "${{AIRFLOW_CTX_DAG_RUN_ID-}} $program $*" in {cases}
 esac
 exec {bin}/$program "$@"
@@ -60,7 +60,7 @@ class Project:
             shim.chmod(0o755)
 
     def calls(self) -> list[list[str]]:
-        """Return what was run: command, process, its parent, the failed tasks that it was told."""
+        """Return what was run: command, process, its parent, failed tasks and load it was told."""
         calls = self.folder / "calls"
         lines = calls.read_text().splitlines() if calls.exists() else []
         return [line.split("|") for line in lines]

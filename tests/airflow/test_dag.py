@@ -164,4 +164,4 @@ def test_the_alert_is_told_what_failed_and_the_run_has_failed(
     }
     *failed, alert = project.calls()
     assert len([call for call in failed if call[0].startswith(command)]) == len(failed) == 4
-    assert (alert[0], alert[-1]) == ("python -m publish alert", failing)
+    assert (alert[0], *alert[-2:]) == ("python -m publish alert", failing, FROM_FOUR)

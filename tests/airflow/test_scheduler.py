@@ -138,7 +138,7 @@ def test_a_killed_task_leads_to_the_alert_and_the_run_has_failed(airflow: Airflo
         "publish": "upstream_failed",
         "alert": "success",
     }
-    *killed, alert = [(call[0], call[-1]) for call in airflow.project.calls()][-5:]
+    *killed, alert = [(call[0], call[-2]) for call in airflow.project.calls()][-5:]
     assert [command.split(" --")[0] for command, _ in killed] == ["python -m ingest"] * 4
     assert alert == ("python -m publish alert", "ingest")
     assert airflow.project.loads() == before

@@ -201,5 +201,18 @@ def test_the_whole_pipeline_runs_in_the_image_of_a_laptop(buildah: Buildah) -> N
 
 def test_the_image_of_the_schedule_reads_the_dag(buildah: Buildah) -> None:
     buildah.run("airflow", ".venv/airflow/bin/python", "dags/randomuser.py")
-    buildah.run("airflow", "python", "-c", "import local.airflow")
     buildah.run("airflow", "dbt", "--version")
+
+
+def test_airflow_comes_up_in_the_image_of_the_schedule_and_ends_when_asked_to(
+    buildah: Buildah,
+) -> None:
+    up_and_down = """
+        coproc python -m local.airflow
+        read -r said <&"${COPROC[0]}"; pid=$COPROC_PID
+        kill -TERM $pid; wait $pid
+        echo "$said, ended with $?"
+    """
+    said = buildah.run("airflow", "bash", "-c", up_and_down, AIRFLOW__API__PORT="0").stdout
+    assert said.startswith("Airflow: http://127.0.0.1:")
+    assert said.endswith("ended with 0\n")

@@ -147,9 +147,9 @@ def test_a_load_that_died_half_way_is_said_and_so_is_that_it_was_finished(
 def test_a_task_that_the_scheduler_saw_fail_is_said_until_it_says_otherwise(
     machine: Machine,
 ) -> None:
-    assert machine.says(ALERT_FAILED_TASKS="ingest, build") == [
-        "error: task `build` failed: its log says why",
-        "error: task `ingest` failed: its log says why",
+    assert machine.says(ALERT_FAILED_TASKS="ingest, build", ALERT_LOAD_ID="05:00") == [
+        "error: task `build` of load `05:00` failed: its log says why",
+        "error: task `ingest` of load `05:00` failed: its log says why",
     ]
     assert machine.says() == []  # whoever runs it by hand knows nothing of tasks
     assert machine.says(ALERT_FAILED_TASKS="build") == ["recovered: task `ingest`"]

@@ -20,9 +20,7 @@ def names(paths: list[Path]) -> list[str]:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="they are published for x86-64 alone")
-@pytest.mark.parametrize(
-    "linter", [["jactionlint"], ["zizmor", "--offline", "--quiet", ".github"]]
-)
+@pytest.mark.parametrize("linter", [["jactionlint"], ["zizmor", "--offline", "--quiet", ".github"]])
 def test_a_linter_finds_nothing_in_the_workflows(linter: list[str]) -> None:
     lint = subprocess.run(
         [BIN / linter[0], *linter[1:]],
