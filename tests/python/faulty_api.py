@@ -119,6 +119,11 @@ def said(body: bytes, status: int = 200, **headers: Any) -> Fault:
     return lambda handler, _: handler.send(body, status, **headers)
 
 
+def status(code: int, **headers: Any) -> Fault:
+    """Answer with this status, and a body that is no page."""
+    return said(b'{"error": "not now"}', code, **headers)
+
+
 def altered(change: Callable[[bytes], bytes], **headers: Any) -> Fault:
     """The bytes of a right answer after `change`."""
     return lambda handler, query: handler.send(
