@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -192,3 +193,5 @@ def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
 
 
 os.environ.pop("BIGQUERY_EMULATOR_HOST", None)  # the tests bring their own
+# A shell's job in the background ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
