@@ -6,7 +6,7 @@ loader's business and are kept as they were sent, byte for byte.
 
 import re
 import sys
-from codecs import getincrementaldecoder
+from codecs import BOM_UTF8, getincrementaldecoder
 from datetime import UTC, datetime
 
 import msgspec
@@ -90,9 +90,21 @@ def _decode_halves(body: bytes) -> Answer:
     return answer
 
 
+def _place(error: UnicodeDecodeError | msgspec.DecodeError, body: bytes) -> str:
+    """Return what stands where `body` could not be read, as far as the error says where."""
+    if isinstance(error, UnicodeDecodeError):
+        body, at = error.object, error.start
+    elif found := re.search(r"\(byte (\d+)\)", str(error)):
+        at = int(found[1])
+    else:
+        return f"it begins {body[:60]!r}"
+    return f"there it reads {body[max(0, at - 30) : at + 30]!r}"
+
+
 def read_page(body: bytes, origin: str) -> Page:
     """Take the answer `body` apart; `origin` names it in a SourceError."""
     try:
+        body = body.removeprefix(BOM_UTF8)  # what an editor may have put before a saved answer
         _check_utf8(body)
         answer = _decode(body)
     except msgspec.ValidationError as error:
@@ -101,7 +113,7 @@ def read_page(body: bytes, origin: str) -> Page:
             '{"results": [...], "info": {"seed", "results", "page", "version"}}'
         ) from None
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise SourceError(f"{origin} is not JSON: {error}; it begins {body[:60]!r}") from None
+        raise SourceError(f"{origin} is not JSON: {error}; {_place(error, body)}") from None
     except RecursionError:
         raise SourceError(f"{origin} is nested too deep to be read") from None
     if answer.error is not None:

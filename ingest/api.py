@@ -78,10 +78,7 @@ class _Asker:
         asked = f"page {number} ({size} users) of {self.url}"
         parameters = self.parameters | {"results": str(size), "page": str(number)}
         begun = monotonic()
-        try:
-            body = self.client.get(self.url, parameters, asked)
-        except SourceError as error:
-            raise SourceError(f"asked for {asked}: {error}") from None
+        body = self.client.get(self.url, parameters, asked)
         page = read_page(body, f"the answer to {asked}")
         expected = (self.seed, size, number, self.version)
         came = (page.info.seed, page.info.results, page.info.page, page.info.version)

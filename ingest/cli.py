@@ -7,10 +7,11 @@ known by their content.
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 from shlex import quote
 from time import monotonic
 from uuid import uuid4
@@ -25,22 +26,25 @@ from google.api_core.exceptions import (
 from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ingest import api, files, logs
+from ingest import api, files, ledger, logs
 from ingest.answers import Page, SourceError
 from ingest.check import check
+from ingest.flags import read
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import LandingError, Warehouse
+from ingest.warehouse import LandingError, OtherUsersError, Warehouse
 
-LOAD_ID_LENGTH = 200
 log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 -- one a kind of failure
     """Run the loader: 0 landed or already landed, 1 failed and nothing landed, 2 wrong use."""
-    flags = _parser().parse_args(arguments)
+    flags = read(arguments, __doc__)
     logs.begin()
-    load_id = flags.load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as by Ctrl-C
+    load_id = flags.accept or flags.set_aside or flags.load_id
+    load_id = load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
     try:
         if flags.from_file and not flags.load_id:
             load_id = files.load_id_of(flags.from_file)
@@ -55,10 +59,13 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 -- one a k
     except SourceError as error:
         return _failed(f"{_one_line(error)}; nothing was landed")
     except LandingError as error:
-        return _failed(str(error))
+        return _failed(str(error), status=2 if isinstance(error, OtherUsersError) else 1)
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        said = f"BigQuery refused or did not answer: {_one_line(error)}"
+        if not _loads(flags):
+            return _failed(f"{said}; see that {_hint(error)}")
         return _failed(
-            f"BigQuery refused or did not answer: {_one_line(error)}; the load is not finished: "
+            f"{said}; the load is not finished: "
             f"see that {_hint(error)}, and run it again with --load-id {quote(load_id)}"
         )
     except KeyboardInterrupt:
@@ -69,7 +76,15 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 -- one a k
     return 0
 
 
+def _loads(flags: argparse.Namespace) -> bool:
+    return not (flags.list or flags.accept or flags.set_aside)
+
+
 def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
+    if not _loads(flags):
+        decision = "accepted" if flags.accept else "set aside" if flags.set_aside else None
+        warehouse = Warehouse(settings)
+        return ledger.decide(warehouse, load_id, decision) if decision else ledger.last(warehouse)
     if flags.from_file:
         asked, source = None, " ".join(map(str, flags.from_file))
         pages = files.pages(flags.from_file)
@@ -77,21 +92,24 @@ def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
         asked, source = settings.randomuser_users, settings.randomuser_url
         seed = api.seed_of(load_id)
         pages = api.pages(source, asked, seed, settings.randomuser_password, settings.retry_seconds)
-    pages = _shown(pages, asked)
     begun = monotonic()
     about = logs.event("begun", users=asked, source=source)
     log.info("load %s of %s begins", load_id, source, extra=about)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users"
-    if flags.dry_run:
-        users = sum(len(page.users) for page in pages)
-        return f"Would load {users:,} users into {table} (load {load_id}); nothing was landed"
-    warehouse = Warehouse(settings)
-    warehouse.prepare()
-    landed = warehouse.landed(load_id)
-    if landed is not None:
-        log.info("it landed before", extra=logs.event("already_loaded", users=landed))
-        return f"Already loaded: {landed:,} users in {table} (load {load_id}); nothing to do"
-    landed = warehouse.land(load_id, pages, asked, logs.public(source))
+    with closing(_shown(pages, asked)) as shown:
+        if flags.dry_run:
+            users = sum(len(page.users) for page in shown)
+            return f"Would load {users:,} users into {table} (load {load_id}); nothing was landed"
+        warehouse = Warehouse(settings)
+        warehouse.prepare()
+        landed = warehouse.landed(load_id)
+        if landed is not None:
+            users = sum(len(page.users) for page in shown) if asked is None else asked
+            if users != landed:
+                raise OtherUsersError(load_id, landed, users)
+            log.info("it landed before", extra=logs.event("already_loaded", users=landed))
+            return f"Already loaded: {landed:,} users in {table} (load {load_id}); nothing to do"
+        landed = warehouse.land(load_id, shown, asked, logs.public(source))
     seconds = round(monotonic() - begun, 3)
     about = logs.event("landed", users=landed, seconds=seconds)
     log.info("landed %s users in %.1f s", f"{landed:,}", seconds, extra=about)
@@ -106,45 +124,16 @@ def _check(settings: Settings) -> int:
     return 0 if all(found) else 1
 
 
-def _shown(pages: Iterator[Page], asked: int | None) -> Iterator[Page]:
+def _shown(pages: Iterator[Page], asked: int | None) -> Generator[Page]:
     """Pass the pages on, with a progress bar where someone is watching."""
-    with tqdm(total=asked, unit="user", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
+    watched = sys.stderr.isatty()
+    with (
+        logging_redirect_tqdm() if watched else nullcontext(),  # log lines go above the bar
+        tqdm(total=asked, unit="user", unit_scale=True, disable=not watched) as bar,
+    ):
         for page in pages:
             bar.update(len(page.users))
             yield page
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ingest",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--load-id", type=_load_id, help="the load's identity; a scheduler gives its data interval"
-    )
-    origin = parser.add_mutually_exclusive_group()
-    origin.add_argument("--users", type=int, help="how many to ask for (RANDOMUSER_USERS, 1000)")
-    origin.add_argument(
-        "--from-file", type=Path, nargs="+", metavar="FILE", help="replay saved answers instead"
-    )
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="say what is missing for a load to run, and land nothing",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="fetch and check everything, land nothing"
-    )
-    return parser
-
-
-def _load_id(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > LOAD_ID_LENGTH:
-        raise argparse.ArgumentTypeError(
-            f"a load id is 1 to {LOAD_ID_LENGTH} printable characters, got {text!r}"
-        )
-    return text
 
 
 def _failed(message: str, status: int = 1) -> int:

@@ -5,11 +5,9 @@ The waits grow, differ from run to run, and are no shorter than the service's Re
 
 import logging
 from concurrent.futures import CancelledError
-from functools import partial
 from threading import Event
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event
-from tenacity.stop import stop_before_delay
 from tenacity.wait import wait_exponential, wait_random
 
 from ingest import request
@@ -46,19 +44,25 @@ class Client:
         self._stopped.set()
 
     def get(self, url: str, parameters: dict[str, str], asked: str) -> bytes:
-        """Return the body of the answer with HTTP 200; `asked` names it in the log.
+        """Return the body of the answer with HTTP 200.
 
-        Raises SourceError for an answer that is final, and when the time is up.
+        Raises SourceError, which names what was `asked`, for an answer that is final, and when the
+        time is up.
         """
         retrying = Retrying(
             sleep=sleep_using_event(self._stopped),
             stop=self._too_late,
             wait=self._wait,
             retry=retry_if_exception_type(Unanswered),
-            before_sleep=partial(_log, asked),
+            before_sleep=_log,
             retry_error_callback=self._give_up,
         )
-        return retrying(self._get, url, parameters)
+        try:
+            return retrying(self._get, url, parameters)
+        except SourceError as error:
+            if error is self._reason:  # of another question, which it names
+                raise
+            raise SourceError(f"asked for {asked}: {error}") from None
 
     def _get(self, url: str, parameters: dict[str, str]) -> bytes:
         if self._stopped.is_set():
@@ -71,14 +75,22 @@ class Client:
         self._reached = True
         return body
 
-    def _wait(self, state: RetryCallState) -> float:
-        return max(self._backoff(state), _unanswered(state).after) + self._jitter(state)
-
-    def _too_late(self, state: RetryCallState) -> bool:
+    def _left(self, state: RetryCallState) -> float:
+        """Return the seconds in which it may be asked again."""
         seconds = self._seconds - self._answer_seconds  # so that the last answer is in time too
         if not self._reached:
             seconds = min(seconds, UNREACHED_SECONDS)
-        return stop_before_delay(seconds)(state)
+        return seconds - _spent(state)
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Wait no longer than the time that is left, unless the service asks for it."""
+        after = _unanswered(state).after
+        wait = max(self._backoff(state), after) + self._jitter(state)
+        return max(min(wait, self._left(state)), after)
+
+    def _too_late(self, state: RetryCallState) -> bool:
+        left = self._left(state)
+        return left <= 0 or state.upcoming_sleep > left
 
     def _give_up(self, state: RetryCallState) -> bytes:
         tries = state.attempt_number
@@ -87,9 +99,11 @@ class Client:
             raise SourceError(
                 f"{came}; is RANDOMUSER_URL right, and can this machine reach it?"
             ) from None
+        after = _unanswered(state).after
+        alone = f"; it asks to be left alone for {after:.0f} s more" if after else ""
         raise SourceError(
-            f"{came} in {state.seconds_since_start or 0:.0f} s: the next, in "
-            f"{state.upcoming_sleep:.0f} s, would be too late (RETRY_SECONDS is {self._seconds:g})"
+            f"{came} in {_spent(state):.0f} s (RETRY_SECONDS is {self._seconds:g}, of which "
+            f"{self._answer_seconds:g} are kept for the last answer){alone}"
         ) from None
 
 
@@ -99,9 +113,13 @@ def _unanswered(state: RetryCallState) -> Unanswered:
     return error
 
 
-def _log(asked: str, state: RetryCallState) -> None:
-    came, seconds = str(_unanswered(state)), state.upcoming_sleep
+def _spent(state: RetryCallState) -> float:
+    return max(state.seconds_since_start or 0, state.idle_for)
+
+
+def _log(state: RetryCallState) -> None:
+    error, seconds = _unanswered(state), state.upcoming_sleep
     page = int(state.args[1].get("page", 0))
     tries = state.attempt_number
-    about = event("retry", page=page, came=came, tries=tries, seconds=round(seconds, 3))
-    log.warning("%s: %s; asking again in %.1f s", asked, came, seconds, extra=about)
+    about = event("retry", page=page, came=str(error), tries=tries, seconds=round(seconds, 3))
+    log.warning("page %d: %s; asking again in %.1f s", page, error.came, seconds, extra=about)

@@ -22,10 +22,12 @@ BUSY = {429, 500, 502, 503, 504}
 class Unanswered(Exception):  # noqa: N818 -- it is no error while there is time
     """No answer, but one may come another time; the text says what came instead."""
 
-    def __init__(self, came: str, after: float = 0, *, connected: bool = True) -> None:
+    def __init__(
+        self, came: str, body: str = "", *, after: float = 0, connected: bool = True
+    ) -> None:
         """`after`: seconds to leave the service alone; `connected`: somebody was there."""
-        super().__init__(came)
-        self.after, self.connected = after, connected
+        super().__init__(f"{came}, {body!r}" if body else came)
+        self.came, self.after, self.connected = came, after, connected
 
 
 class Session(requests.Session):
@@ -66,10 +68,9 @@ def get(session: Session, url: str, parameters: dict[str, str], seconds: float) 
         came = f"HTTP {answer.status_code} {answer.reason}"
         if target := answer.headers.get("Location"):
             raise SourceError(f"{came}, a redirect to {target[:200]!r}, which is not followed")
-        came += f", {_beginning(answer)!r}"
         if answer.status_code in BUSY:
-            raise Unanswered(came, _retry_after(answer))
-        raise SourceError(came)
+            raise Unanswered(came, _beginning(answer), after=_retry_after(answer))
+        raise SourceError(f"{came}, {_beginning(answer)!r}")
 
 
 def _body(answer: requests.Response, end: float) -> bytes:

@@ -5,6 +5,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+FLAGS = {"randomuser_users": "--users"}
+
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the text names all of them."""
@@ -33,10 +35,13 @@ class Settings(BaseSettings):
     @classmethod
     def read(cls, **flags: Any) -> Self:
         """Read the settings; `flags` that are not None are stronger. Raises SettingsError."""
+        given = {name: value for name, value in flags.items() if value is not None}
         try:
-            return cls(**{name: value for name, value in flags.items() if value is not None})
+            return cls(**given)
         except ValidationError as error:
-            faults = (f"{str(e['loc'][0]).upper()}: {_said(e)}" for e in error.errors())
+            names = {name.upper(): FLAGS[name] for name in given}
+            found = ((str(e["loc"][0]).upper(), _said(e)) for e in error.errors())
+            faults = (f"{names.get(name, name)}: {text}" for name, text in found)
             raise SettingsError("; ".join(faults)) from None
 
 

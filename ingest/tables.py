@@ -35,6 +35,8 @@ LOADS = [
     SchemaField("loader_version", "STRING", "REQUIRED", description="Version of the loader."),
     SchemaField("started_at", "TIMESTAMP", "REQUIRED", description="When the run began."),
     SchemaField("loaded_at", "TIMESTAMP", "REQUIRED", description="When the load landed."),
+    SchemaField("decision", "STRING", description="A person's: accepted or set aside; or null."),
+    SchemaField("decided_at", "TIMESTAMP", description="When that was decided."),
 ]
 
 # A payload that is JSON, but not to BigQuery (a number past every range, say), is kept as a JSON
@@ -80,6 +82,17 @@ where
     and loaded_at >= @since
     and not exists (select 1 from `{loads}` where load_id = @load_id)
 having count(*) > 0
+"""
+
+DECIDE = """
+update `{loads}` set decision = @decision, decided_at = current_timestamp()
+where load_id = @load_id
+"""
+
+LAST_LOADS = """
+select loaded_at, load_id, users_landed, api_version, decision, source from `{loads}`
+order by loaded_at desc
+limit 20
 """
 
 

@@ -41,6 +41,17 @@ class LandingError(RuntimeError):
     """BigQuery holds something other than what was sent; the text says what was not done."""
 
 
+class OtherUsersError(LandingError):
+    """A load id that holds other users than are to be landed under it."""
+
+    def __init__(self, load_id: str, landed: int, given: int) -> None:
+        """`landed`, `given`: how many users there are, and how many there were to be."""
+        super().__init__(
+            f"load {load_id} holds {landed:,} users, and {given:,} were to be landed under its "
+            "name; nothing was landed: give them another --load-id"
+        )
+
+
 def connect(settings: Settings) -> bigquery.Client:
     """Return a client with the machine's own credentials, or for an emulator with none."""
     emulator = settings.bigquery_emulator_host
@@ -66,9 +77,12 @@ class Warehouse:
         self._first_call = DEFAULT_RETRY.with_timeout(min(patience, settings.retry_seconds))
 
     def prepare(self) -> None:
-        """Make the dataset and its tables where they are missing."""
+        """Make the dataset and its tables where they are missing, and columns that are new."""
         try:
-            self.client.get_table(self.loads, retry=self._first_call)
+            loads = self.client.get_table(self.loads, retry=self._first_call)
+            if len(loads.schema) < len(tables.LOADS):
+                loads.schema = tables.LOADS
+                self.client.update_table(loads, ["schema"], retry=self.retry)
         except NotFound:
             made = tables.dataset(self.dataset, self.client.location)
             self.client.create_dataset(made, exists_ok=True, retry=self.retry)
@@ -77,9 +91,15 @@ class Warehouse:
 
     def landed(self, load_id: str) -> int | None:
         """Return how many users the ledger says that a load landed; None if it knows none."""
-        sql = f"select users_landed from `{self.loads}` where load_id = @load_id"  # noqa: S608
-        rows = list(self._query(sql, load_id=load_id).result(retry=self.retry))
+        rows = self.ask(
+            "select users_landed from `{loads}` where load_id = @load_id", load_id=load_id
+        )
         return rows[0].users_landed if rows else None
+
+    def ask(self, sql: str, **values: Any) -> list[Any]:
+        """Run a statement with `values` as its parameters and return its rows."""
+        job = self._query(sql.format(loads=self.loads), **values)
+        return list(job.result(retry=self.retry))
 
     def land(self, load_id: str, pages: Iterator[Page], asked: int | None, source: str) -> int:
         """Land all `pages` as the load `load_id` and return how many users it holds.
@@ -112,6 +132,8 @@ class Warehouse:
         landed = self.landed(load_id)
         if landed is None:
             raise LandingError(f"{self.loads} has no row of load {load_id}: run the load again")
+        if landed != received:
+            raise OtherUsersError(load_id, landed, received)
         return landed
 
     @contextmanager

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import sys
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import bqemulator.server
 import duckdb
 import duckdb_extensions
 import sqlglot
+from bqemulator.api.routes import jobs
 from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.server import EmulatorServer
@@ -73,6 +74,22 @@ def _copy_of_parsed(sql: str, **options: Any) -> Any:
 
 sqlglot.parse_one = _copy_of_parsed  # type: ignore[assignment]
 translator.rewrite_create_table_schema_ctas = _without_columns  # type: ignore[attr-defined, assignment]
+
+
+# A query without a job (`query_and_wait`) that fails is answered with HTTP 200, no rows and a list
+# of errors, which Google's client does not look at. BigQuery answers with the error.
+@wraps(jobs.query)
+async def _query_or_error(**request: Any) -> Any:
+    answer = await jobs.query(**request)
+    for error in answer.get("errors", []):
+        kinds = {kind.bq_reason: kind for kind in jobs._SQL_EXECUTION_DOMAIN_ERRORS}
+        raise kinds[error["reason"]](error["message"])
+    return answer
+
+
+for _route in jobs.router.routes:
+    if _route.endpoint is jobs.query:  # type: ignore[attr-defined]
+        _route.endpoint = _query_or_error  # type: ignore[attr-defined]
 
 
 def _port(data_dir: Path) -> int:

@@ -14,7 +14,7 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 
-from ingest import logs
+from ingest import __version__, logs
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import connect
 from publish import csv_files, report
@@ -53,9 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m publish",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"randomuser {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    files = commands.add_parser("csv", help="write the marts as CSV")
+    files = commands.add_parser("csv", help="write the marts as CSV", allow_abbrev=False)
     files.add_argument(
         "--output",
         type=Path,

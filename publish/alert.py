@@ -75,7 +75,9 @@ def _alert(settings: AlertSettings, now: datetime) -> str:
     news = _news(found, known, now, timedelta(hours=settings.alert_repeat_hours))
     if not news:
         wrong = sum(it.state != WELL for it in found)
-        return f"Nothing new to say; still wrong, and said before: {wrong}"
+        built = any(it.key.startswith(("model:", "test:")) for it in found)
+        unknown = "" if built else "; of a `dbt build` nothing is known here"
+        return f"Nothing new to say; still wrong, and said before: {wrong}{unknown}"
     text = _text(warehouse.dataset, news, known)
     if not webhook:
         return text
@@ -125,7 +127,12 @@ def _news(
         return it.seen_at > last.at  # another machine may know better than old files of dbt's
 
     order = [ERROR, WARNING, WELL]
-    return sorted(filter(new, found), key=lambda it: (order.index(it.state), it.key))
+
+    def rank(it: Finding) -> tuple[int, bool, str]:
+        # A task fails because of something, which is said first.
+        return order.index(it.state), it.key.startswith("task:"), it.key
+
+    return sorted(filter(new, found), key=rank)
 
 
 def _text(dataset: str, news: list[Finding], known: dict[str, Said]) -> str:

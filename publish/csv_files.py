@@ -3,9 +3,10 @@
 import csv
 from pathlib import Path
 
+from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from publish.artifacts import mart, read
+from publish.artifacts import PublishError, mart, read
 
 MARTS = ("users", "logins", "locations")
 
@@ -14,16 +15,26 @@ def write(client: bigquery.Client, folder: Path, with_secrets: bool) -> dict[Pat
     """Write one file a mart into `folder` and return each file's number of rows.
 
     Columns whose YAML says `meta: {secret: true}` are left out unless `with_secrets`. The files
-    take their names together, when all are complete: none is ever half written.
+    take their names together, when all are complete: none is ever half written. Raises
+    PublishError where a mart is not there.
     """
     manifest = read("manifest")
     folder.mkdir(parents=True, exist_ok=True)
-    written = {
-        folder / f"{name}.csv": _write(client, mart(manifest, name), folder, with_secrets)
-        for name in MARTS
-    }
-    for file in written:
-        _unfinished(file).replace(file)
+    try:
+        written = {
+            folder / f"{name}.csv": _write(client, mart(manifest, name), folder, with_secrets)
+            for name in MARTS
+        }
+        for file in written:
+            _unfinished(file).replace(file)
+    except NotFound as error:
+        raise PublishError(
+            f"a mart is not there ({error.message.rpartition('Not found: ')[2]}): run `dbt build` "
+            f"first; the files in {folder} are as they were"
+        ) from None
+    finally:
+        for name in MARTS:
+            _unfinished(folder / f"{name}.csv").unlink(missing_ok=True)
     return written
 
 

@@ -1,9 +1,11 @@
 """How fresh the sources are and how tests and models fared, from what dbt wrote down.
 
 A source whose freshness nobody checked, or not within the time after which it is an error, counts
-as stale. Of tests and models, what the last `dbt build`, `run` or `test` did not run is as it was.
+as stale. Of tests and models, what the last `dbt build` did not run is as it was; how many models
+it skipped is said of the first that failed, for the rest hangs on it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,8 +13,7 @@ from typing import Any
 from publish.artifacts import PublishError, read
 from publish.findings import ERROR, WARNING, WELL, Finding
 
-COMMANDS = {"build", "run", "test"}  # `dbt compile` and others write run_results.json as well
-_STATES = {"fail": ERROR, "error": ERROR, "skipped": ERROR, "partial success": ERROR}
+_STATES = {"fail": ERROR, "error": ERROR, "partial success": ERROR}
 _STATES |= {"runtime error": ERROR, "warn": WARNING}
 
 
@@ -61,37 +62,40 @@ def _source(name: str, result: dict[str, Any], checked_at: datetime) -> Finding:
 
 
 def of_build() -> Iterator[Finding]:
-    """Yield how each test and model fared that the last run of dbt ran."""
-    artifact = _artifact("run_results")
-    if not artifact or artifact["args"].get("which") not in COMMANDS:
+    """Yield how each test and model fared that the last build ran."""
+    build = _artifact("build")
+    if not build:
         return
-    seen_at = datetime.fromisoformat(artifact["metadata"]["generated_at"])
-    for result in artifact["results"]:
-        kind, _, name, *_ = result["unique_id"].split(".")
-        tested = kind in ("test", "unit_test")
-        if tested and result["status"] == "skipped":
+    seen_at = datetime.fromisoformat(build["generated_at"])
+    skipped = Counter(_kind(result) for result in build["results"] if result["status"] == "skipped")
+    models = skipped.total() - skipped["test"]
+    because = f"; {models} model{'s were' if models > 1 else ' was'} not built for that"
+    for result in build["results"]:
+        if result["status"] == "skipped":
             continue  # it was not run, so it is as it was
+        kind, _, name, *_ = result["unique_id"].split(".")
         state = _STATES.get(result["status"], WELL)
         text = f"{kind.replace('_', ' ')} `{name}`"
         if state != WELL:
-            text += _verdict(result) if tested else _not_built(result)
-        key = f"{'test' if tested else 'model'}:{result['unique_id']}"
-        yield Finding(key, state, text, seen_at)
+            tested = _kind(result) == "test"
+            text += _verdict(result) if tested else " was not built: dbt's log says why"
+        if state == ERROR and models:
+            text, models = text + because, 0
+        yield Finding(f"{_kind(result)}:{result['unique_id']}", state, text, seen_at)
+
+
+def _kind(result: dict[str, Any]) -> str:
+    return "test" if result["unique_id"].startswith(("test.", "unit_test.")) else "model"
 
 
 def _verdict(result: dict[str, Any]) -> str:
     if result["status"] == "error":
         return " could not be run: dbt's log says why"
-    rows, table = result["failures"], result.get("relation_name")
+    count, table, rows = result["failures"], result["relation_name"], result["rows"]
     said = " warns" if result["status"] == "warn" else " failed"
-    said += f": {rows:,} {'row' if rows == 1 else 'rows'}" if rows else ""
-    return said + (f", stored in `{table.replace('`', '')}`" if rows and table else "")
-
-
-def _not_built(result: dict[str, Any]) -> str:
-    if result["status"] == "skipped":
-        return " was not built: something that it needs failed"
-    return " was not built: dbt's log says why"
+    said += f": {count:,} {'row' if count == 1 else 'rows'}" if count else ""
+    said += f", stored in `{table.replace('`', '')}`" if count and table else ""
+    return said + (f": {rows[0]}" if rows else "")
 
 
 def _artifact(name: str) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
-from publish.artifacts import mart, read
+from publish.artifacts import PublishError, mart, read
 from publish.csv_files import MARTS
 
 RAW = ("users", "loads")
@@ -52,12 +52,13 @@ def _relation(manifest: dict, unique_id: str) -> str:  # type: ignore[type-arg]
 
 
 def _tests() -> list[str]:
-    results = [r for r in read("run_results")["results"] if r["unique_id"].startswith("test.")]
+    build = read("build")
+    results = [r for r in build["results"] if r["unique_id"].startswith("test.")]
     verdicts = Counter(r["status"] for r in results)
     failed = verdicts["fail"] + verdicts["error"]
     skipped = f", {verdicts['skipped']} skipped" if verdicts["skipped"] else ""
     lines = [
-        "tests",
+        f"tests, of the build that ended at {build['generated_at'][:16].replace('T', ' ')} UTC",
         f"  {verdicts['pass']} passed, {verdicts['warn']} warned, {failed} failed" + skipped,
     ]
     for result in results:
@@ -65,12 +66,17 @@ def _tests() -> list[str]:
             name = result["unique_id"].split(".")[2]
             rows = result["failures"]
             lines.append(f"  {result['status']}: {name}" + (f" ({rows:,} rows)" if rows else ""))
+            lines += [f"    {row}" for row in result["rows"]]
     return lines
 
 
 def _freshness() -> list[str]:
     lines = ["freshness"]
-    for source in read("sources")["results"]:
+    try:
+        sources = read("sources")["results"]
+    except PublishError as error:
+        return [*lines, f"  not checked: {error}"]
+    for source in sources:
         name = ".".join(source["unique_id"].split(".")[-2:])
         age = source.get("max_loaded_at_time_ago_in_s")
         newest = f"newest load {age / 3600:,.1f} hours ago" if age is not None else "not known"

@@ -9,8 +9,7 @@ with
 
 locations as (
 
-    select * from {{ ref('stg_randomuser__locations') }}
-    where loaded_at >= {{ lookback_start() }}
+    {{ used_rows(ref('stg_randomuser__locations')) }}
 
 ),
 

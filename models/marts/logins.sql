@@ -10,8 +10,7 @@ with
 
 logins as (
 
-    select * from {{ ref('stg_randomuser__logins') }}
-    where loaded_at >= {{ lookback_start() }}
+    {{ used_rows(ref('stg_randomuser__logins')) }}
 
 ),
 

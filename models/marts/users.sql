@@ -9,8 +9,7 @@ with
 
 users as (
 
-    select * from {{ ref('stg_randomuser__users') }}
-    where loaded_at >= {{ lookback_start() }}
+    {{ used_rows(ref('stg_randomuser__users')) }}
 
 ),
 

@@ -1,7 +1,23 @@
--- Nothing is lost silently: what landed is in a mart, rejected with a reason, or an older version
--- of a user that is in a mart; a difference is the number of users that went missing or doubled.
+-- Nothing is lost silently: what landed is in a mart, rejected with a reason, of a load that is held
+-- back or set aside, or an older version of a user that is in a mart; a difference is the number of users that went missing or doubled.
 -- The version in the mart is the one that landed last, so this holds from any point in time on.
 with
+
+accepted as (
+
+    select * from {{ ref('stg_randomuser__users') }}
+    where loaded_at >= {{ tested_from() }}
+
+),
+
+unused_loads as (
+
+    select * from {{ ref('stg_randomuser__loads') }}
+    where
+        loaded_at >= {{ tested_from() }}
+        and not is_used
+
+),
 
 counted as (
 
@@ -19,12 +35,15 @@ counted as (
             where loaded_at >= {{ tested_from() }}
         ) as rejected,
         (
-            select count(*) - count(distinct user_id)
-            from {{ ref('stg_randomuser__users') }}
-            where loaded_at >= {{ tested_from() }}
+            select count(*) from accepted
+            where load_id in (select load_id from unused_loads)
+        ) as unused,
+        (
+            select count(*) - count(distinct user_id) from accepted
+            where load_id not in (select load_id from unused_loads)
         ) as superseded
 
 )
 
 select * from counted
-where raw_users != current_users + rejected + superseded
+where raw_users != current_users + rejected + unused + superseded

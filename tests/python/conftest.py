@@ -24,7 +24,7 @@ from local.api import serve
 from local.bigquery import bigquery as embedded_bigquery
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "../shared/samples"
+ANSWERS = ROOT / "tests/answers"  # some fifty users of each version, as the service sends them
 
 
 @dataclass

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fake_slack import FakeSlack
 
+from publish.artifacts import FILES
+
 if TYPE_CHECKING:
     from conftest import Run
 
@@ -50,9 +52,10 @@ class Machine:
 
     def edit(self, name: str, change: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
         """Have dbt write that file anew: as it was, but for `change`."""
-        file = self.target / f"{name}.json"
+        file = self.target / FILES[name]
         artifact = json.loads(file.read_text())
-        artifact["metadata"]["generated_at"] = datetime.now(UTC).isoformat()
+        about = artifact.get("metadata", artifact)
+        about["generated_at"] = datetime.now(UTC).isoformat()
         change(artifact)
         file.write_text(json.dumps(artifact))
 
@@ -66,7 +69,7 @@ class Machine:
                 ]
                 result.update(fields)
 
-        self.edit("run_results", change)
+        self.edit("build", change)
 
     def freshness(self, status: str, hours: float) -> None:
         """Have dbt find that the newest load is so old."""
@@ -79,5 +82,5 @@ class Machine:
 
 
 def warned(target: Path) -> dict[str, dict[str, Any]]:
-    results = json.loads((target / "run_results.json").read_text())["results"]
+    results = json.loads((target / FILES["build"]).read_text())["results"]
     return {it["unique_id"].split(".")[2]: it for it in results if it["status"] == "warn"}

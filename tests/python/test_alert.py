@@ -1,11 +1,15 @@
 """`python -m publish alert`: what it finds in dbt's files and in the ledger, and says of it."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from conftest import Run, Warehouse
 from fake_slack import FakeSlack
 from machines import SOURCE, STALE, Machine, passes, warned
+
+from publish.artifacts import FILES
 
 PASSWORD = "correct-horse-battery"  # noqa: S105
 UNIQUE = "unique_logins_password"  # really warns: the passwords of the build are few words
@@ -63,18 +67,18 @@ def test_a_failed_test_comes_first_and_getting_worse_or_less_bad_is_a_change(
     machine: Machine,
 ) -> None:
     other = "unique_logins_username"
-    one = {"status": "warn", "failures": 1, "relation_name": None}
+    one = {"status": "warn", "failures": 1, "relation_name": None, "rows": ["load_id=7"]}
     machine.results(**{UNIQUE: {"status": "fail", "failures": 1234}, other: one})
     failed, *rest = machine.says()
     assert failed.startswith(f"error: test `{UNIQUE}` failed: 1,234 rows, stored in `")
-    assert rest == [f"warning: test `{other}` warns: 1 row"]
+    assert rest == [f"warning: test `{other}` warns: 1 row: load_id=7"]
     machine.results(**{UNIQUE: {"status": "warn"}, other: {"status": "error"}})
     assert [line.partition(":")[0] for line in machine.says()] == ["error", "warning"]
     machine.results(**{UNIQUE: {"status": "pass"}, other: {"status": "pass"}})
     assert machine.says() == [f"recovered: test `{UNIQUE}`", f"recovered: test `{other}`"]
 
 
-def test_a_model_that_was_not_built_is_said_and_a_test_that_was_not_run_is_as_it_was(
+def test_a_cause_is_said_with_how_many_models_wait_for_it_and_what_did_not_run_is_as_it_was(
     machine: Machine,
 ) -> None:
     machine.results(**{UNIQUE: {"status": "warn", "failures": 2}})
@@ -82,24 +86,36 @@ def test_a_model_that_was_not_built_is_said_and_a_test_that_was_not_run_is_as_it
     machine.results(
         **{
             UNIQUE: {"status": "skipped"},
-            "logins": {"status": "error"},
+            "locations": {"status": "error"},
             "users": {"status": "skipped"},
+            "logins": {"status": "skipped"},
         }
     )
-    assert machine.says() == [
-        "error: model `logins` was not built: dbt's log says why",
-        "error: model `users` was not built: something that it needs failed",
+    assert machine.says(ALERT_FAILED_TASKS="build") == [
+        "error: model `locations` was not built: dbt's log says why; "
+        "2 models were not built for that",
+        "error: task `build` failed: its log says why",
     ]
-    machine.edit("run_results", lambda it: it.update(results=[]))
+    machine.edit("build", lambda it: it.update(results=[]))
     assert machine.says() == []
 
 
-def test_results_of_a_command_that_builds_and_tests_nothing_do_not_count(machine: Machine) -> None:
+def test_the_last_build_is_read_whatever_dbt_did_since_and_none_is_said_to_be_none(
+    machine: Machine,
+) -> None:
+    settings = {"DBT_TARGET_PATH": str(machine.target)}
     machine.results(logins={"status": "error"})
-    machine.edit("run_results", lambda it: it["args"].update(which="compile"))
-    assert machine.says() == []
-    (machine.target / "run_results.json").unlink()
-    assert machine.says() == []
+    passes(machine.run("dbt", "show", "--inline", "select 1 as one", **settings))
+    results = json.loads((machine.target / "run_results.json").read_text())
+    assert results["args"]["which"] == "show"
+    assert machine.says() == ["error: model `logins` was not built: dbt's log says why"]
+    report = passes(machine.run("publish", "report"))
+    assert re.search(r"^  \d\d passed, 0 warned, 0 failed$", report, re.MULTILINE)
+
+    (machine.target / FILES["build"]).unlink()
+    assert "of a `dbt build` nothing is known here" in machine.alert().stdout
+    none = machine.run("publish", "report")
+    assert none.returncode == 1 and "run `dbt build` first" in none.stderr
 
 
 def test_a_check_of_freshness_that_was_not_run_or_failed_counts_as_stale(machine: Machine) -> None:

@@ -113,6 +113,10 @@ def expiry_of_the_staging_table(client: Client, _: Path) -> str:
     return str(client.get_table("limits.staging").expires)
 
 
+def rows_of_a_missing_table(client: Client, _: Path) -> str:
+    return str(list(client.query_and_wait("select * from limits.missing", retry=RETRY)))
+
+
 def start_without_home_or_network(_: Client, tmp_path: Path) -> str:
     with unpatched(tmp_path / "data", str(tmp_path)) as said:
         return said

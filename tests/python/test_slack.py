@@ -115,7 +115,7 @@ def test_a_message_of_very_many_changes_is_short_and_says_how_many_more_there_ar
             for number in range(100)
         ]
 
-    machine.edit("run_results", change)
+    machine.edit("build", change)
     lines = machine.says()
     assert len(lines) == 31 and lines[-1].startswith("... and 70 more: ")
     assert len(machine.slack.taken[0]) < 40_000

@@ -48,6 +48,10 @@ found as (
         record_index,
         users,
         line,
+        -- 1.10 comes after 1.9
+        coalesce(safe_cast(split(api_version, '.')[offset(0)] as int64), 0) * 1000
+        + coalesce(safe_cast(split(api_version, '.')[safe_offset(1)] as int64), 0)
+            as version_number,
         split(line, ' ')[safe_offset(0)] as field,
         split(line, ' ')[safe_offset(1)] as kind
     from shapes
@@ -103,8 +107,8 @@ changed as (
     inner join fields
         on
             found.field = fields.field
-            and found.api_version >= fields.first_version
-            and found.api_version <= fields.last_version
+            and found.version_number >= fields.first_version
+            and found.version_number <= fields.last_version
     left join found as parents
         on
             found.load_id = parents.load_id

@@ -62,14 +62,18 @@ parsed as (
         date(safe_cast(json_value(payload, '$.dob.date') as timestamp)) as born_on,
         safe_cast(json_value(payload, '$.registered.date') as timestamp) as registered_at,
 
-        -- location; the street was one string before version 1.3, number first
+        -- location; before version 1.3 the street was one string, in which the number came first
+        -- or, in version 1.2 for DE and NO, last
         coalesce(
             json_value(payload, '$.location.street.number'),
-            regexp_extract(json_value(payload, '$.location.street'), r'^([0-9]+) ')
+            regexp_extract(json_value(payload, '$.location.street'), r'^([0-9]+) '),
+            regexp_extract(json_value(payload, '$.location.street'), r' ([0-9]+)$')
         ) as street_number,
         coalesce(
             json_value(payload, '$.location.street.name'),
-            regexp_replace(json_value(payload, '$.location.street'), r'^[0-9]+ ', '')
+            regexp_extract(json_value(payload, '$.location.street'), r'^[0-9]+ (.*)$'),
+            regexp_extract(json_value(payload, '$.location.street'), r'^(.*) [0-9]+$'),
+            json_value(payload, '$.location.street')
         ) as street_name,
         json_value(payload, '$.location.city') as city,
         json_value(payload, '$.location.state') as state,
@@ -105,7 +109,8 @@ judged as (
             when not regexp_contains(user_id, r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
                 then 'login.uuid is not a UUID'
             when coalesce(username, '') = '' then {{ why_no_text('payload', 'login.username') }}
-            when coalesce(password, '') = '' then {{ why_no_text('payload', 'login.password') }}
+            -- an empty password that was sent is one: the list of words of the API holds it
+            when password is null then {{ why_no_text('payload', 'login.password') }}
         end as rejection_reason,
         if(json_type(payload) = 'object', {{ unusual_fields('payload') }}, null) as unusual_fields,
         payload
