@@ -6,6 +6,10 @@ BIN := .venv/bin
 LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# uv trusts its own list of certificates unless told otherwise; pip, and whoever is behind a proxy
+# of a company, those of the system.
+export UV_SYSTEM_CERTS ?= true
+STEP = @printf '\n=== %s\n'
 
 .PHONY: help setup demo pipeline test torture lint sqlfluff workflows-lint image-test build erd cost bench airflow airflow-test lock clean
 
@@ -19,8 +23,11 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older: make PYTHON=..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(STEP) 'install uv'
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/setup.txt
+	$(STEP) 'install what is locked: half a minute or more'
 	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements/dev.txt
+	$(STEP) 'install the packages of dbt'
 	ln -sf ../profiles.yml.example .venv/profiles.yml
 	DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
@@ -39,9 +46,12 @@ demo: setup  ## 10,000 users from a stand-in API to tested tables and CSVs, on a
 # environment names. The report comes whatever the build said. Unit tests test the SQL, not the
 # data: they belong to `make test`.
 pipeline:
+	$(STEP) 'load'
 	python -m ingest $(if $(USERS),--users $(USERS))
-	dbt --quiet source freshness
-	@dbt --quiet build --exclude-resource-type unit_test; status=$$?; \
+	$(STEP) 'check freshness'
+	dbt source freshness
+	$(STEP) 'build and test'
+	@dbt build --exclude-resource-type unit_test; status=$$?; printf '\n=== publish\n'; \
 		{ [ $$status -ne 0 ] || python -m publish csv; } && python -m publish report && exit $$status
 
 # Half of the time the tests wait for an answer: two files at once.

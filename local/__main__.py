@@ -1,19 +1,27 @@
 """`python -m local -- COMMAND...`: run a command against an embedded BigQuery and API.
 
 The stand-ins listen on free loopback ports while the command runs, and are stopped when it ends;
-the exit status is the command's. Tables are kept in `.local/` (LOCAL_DIR) from run to run.
+the exit status is the command's. Tables are kept in `.local/` (LOCAL_DIR) from run to run. Where
+RANDOMUSER_URL is set, in the environment or in `.env`, that API is asked instead of the stand-in.
 """
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from dotenv import dotenv_values
+
+from ingest.logs import public
 from local.api import serve
 from local.bigquery import NotStartedError, bigquery
 
 PROJECT = "local-project"
+# A library of dbt's warns in `dbt docs generate` of what no user of it can mend.
+WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
 
 
 def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
@@ -26,13 +34,27 @@ def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
         "DBT_PROFILES_DIR": str(Path(sys.prefix)),
         "DBT_TARGET": "local",
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), WARNINGS))),
     }
+
+
+@contextmanager
+def api() -> Iterator[str]:
+    """Yield the URL of the API that is set or, while the block runs, of the stand-in."""
+    name = "RANDOMUSER_URL"
+    if url := os.environ.get(name) or dotenv_values(".env").get(name):
+        print(f"local: users come from {public(url)} ({name})", file=sys.stderr)
+        yield url
+        return
+    with serve() as url:
+        print(f"local: users are made up by a stand-in API, unless {name} is set", file=sys.stderr)
+        yield url
 
 
 def run(command: list[str]) -> int:
     """Run `command` beside the stand-ins and return its exit status."""
     data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
-    with bigquery(data_dir / "bigquery") as warehouse_url, serve() as api_url:
+    with bigquery(data_dir / "bigquery") as warehouse_url, api() as api_url:
         try:
             process = subprocess.Popen(command, env=environment(warehouse_url, api_url))
         except OSError as error:
@@ -48,6 +70,9 @@ def run(command: list[str]) -> int:
 def main() -> int:
     """Read the command from the command line and run it."""
     command = sys.argv[2:] if sys.argv[1:2] == ["--"] else sys.argv[1:]
+    if command[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     if not command or command[0].startswith("-"):
         print("usage: python -m local -- COMMAND [ARGUMENT...]", file=sys.stderr)
         return 2

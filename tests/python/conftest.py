@@ -192,6 +192,7 @@ def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
     page.finish()
 
 
-os.environ.pop("BIGQUERY_EMULATOR_HOST", None)  # the tests bring their own
+for own in ("BIGQUERY_EMULATOR_HOST", "RANDOMUSER_URL"):  # the tests bring theirs
+    os.environ.pop(own, None)
 # A shell's job in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,11 +8,11 @@ from pathlib import Path
 from conftest import ROOT
 
 
-def local(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def local(tmp_path: Path, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "local", *words],
         cwd=ROOT,
-        env=os.environ | {"LOCAL_DIR": str(tmp_path)},
+        env=os.environ | {"LOCAL_DIR": str(tmp_path)} | extra,
         text=True,
         capture_output=True,
         check=False,
@@ -20,9 +20,17 @@ def local(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_it_sets_the_environment_and_exits_with_the_commands_status(tmp_path: Path) -> None:
-    done = local(tmp_path, "--", "sh", "-c", "echo $BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL; exit 7")
+    show = ("--", "sh", "-c", "echo $BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL; exit 7")
+    done = local(tmp_path, *show)
     assert done.returncode == 7
     assert all(url.startswith("http://127.0.0.1:") for url in done.stdout.split())
+    assert (
+        done.stderr == "local: users are made up by a stand-in API, unless RANDOMUSER_URL is set\n"
+    )
+
+    done = local(tmp_path, *show, RANDOMUSER_URL="https://me:secret@example.com/api/")
+    assert done.stdout.split()[1] == "https://me:secret@example.com/api/"
+    assert done.stderr == "local: users come from https://example.com/api/ (RANDOMUSER_URL)\n"
 
 
 def test_tables_are_kept_between_runs_and_two_runs_at_once_are_refused(tmp_path: Path) -> None:
@@ -34,8 +42,11 @@ def test_tables_are_kept_between_runs_and_two_runs_at_once_are_refused(tmp_path:
     assert "in use by another `python -m local`" in inner.stderr
 
 
-def test_no_command_and_an_unknown_one_are_said_in_a_line(tmp_path: Path) -> None:
+def test_help_helps_and_no_command_and_an_unknown_one_are_said_in_a_line(tmp_path: Path) -> None:
+    helped = local(tmp_path, "--help")
+    assert helped.returncode == 0 and "python -m local -- COMMAND" in helped.stdout
     assert local(tmp_path).returncode == 2
     done = local(tmp_path, "--", "no-such-command")
     assert done.returncode == 127
-    assert done.stderr == "local: cannot run no-such-command: No such file or directory\n"
+    last = done.stderr.splitlines()[-1]
+    assert last == "local: cannot run no-such-command: No such file or directory"
