@@ -35,7 +35,7 @@ STEPS = {
     r"^\s*select users_landed": "landed already?",
     r"^\s*insert into `[^`]*\.(\w+)`": "insert into {}",
     r"max\(loaded_at\) as max_loaded_at": "freshness",
-    r"^\s*select max\(loaded_at\)": "newest row known",
+    r"^\s*select (timestamp_sub\(max\(loaded_at\)|min\(least\()": "newest row known",
     r"^\s*select min\(loaded_at\)": "oldest row touched",
     r"^\s*create or replace table .*__dbt_tmp": "what is new",
     r"^\s*merge into": "merge",

@@ -92,13 +92,11 @@ def _decode_halves(body: bytes) -> Answer:
 
 def _place(error: UnicodeDecodeError | msgspec.DecodeError, body: bytes) -> str:
     """Return what stands where `body` could not be read, as far as the error says where."""
+    found = re.search(r"\(byte (\d+)\)", str(error))
+    at = int(found[1]) if found else 0
     if isinstance(error, UnicodeDecodeError):
         body, at = error.object, error.start
-    elif found := re.search(r"\(byte (\d+)\)", str(error)):
-        at = int(found[1])
-    else:
-        return f"it begins {body[:60]!r}"
-    return f"there it reads {body[max(0, at - 30) : at + 30]!r}"
+    return f"{'there it reads' if at else 'it begins'} {body[max(0, at - 30) : at + 30]!r}"
 
 
 def read_page(body: bytes, origin: str) -> Page:

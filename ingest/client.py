@@ -102,8 +102,8 @@ class Client:
         after = _unanswered(state).after
         alone = f"; it asks to be left alone for {after:.0f} s more" if after else ""
         raise SourceError(
-            f"{came} in {_spent(state):.0f} s (RETRY_SECONDS is {self._seconds:g}, of which "
-            f"{self._answer_seconds:g} are kept for the last answer){alone}"
+            f"{came} in {_spent(state):.0f} s (RETRY_SECONDS is {self._seconds:g}, "
+            f"{self._answer_seconds:g} of them for the last answer){alone}"
         ) from None
 
 

@@ -80,9 +80,11 @@ class Warehouse:
         """Make the dataset and its tables where they are missing, and columns that are new."""
         try:
             loads = self.client.get_table(self.loads, retry=self._first_call)
-            if len(loads.schema) < len(tables.LOADS):
-                loads.schema = tables.LOADS
-                self.client.update_table(loads, ["schema"], retry=self.retry)
+            for column in tables.LOADS[len(loads.schema) :]:
+                self.ask(
+                    "alter table `{loads}` add column if not exists "
+                    f"{column.name} {column.field_type}"
+                )
         except NotFound:
             made = tables.dataset(self.dataset, self.client.location)
             self.client.create_dataset(made, exists_ok=True, retry=self.retry)

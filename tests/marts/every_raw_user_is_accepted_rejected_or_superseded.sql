@@ -12,10 +12,7 @@ accepted as (
 
 unused_loads as (
 
-    select * from {{ ref('stg_randomuser__loads') }}
-    where
-        loaded_at >= {{ tested_from() }}
-        and not is_used
+    {{ unused_loads(tested_from()) }}
 
 ),
 

@@ -310,16 +310,18 @@ def test_a_service_that_is_never_reached_is_asked_no_more_in_the_end(
         reliability(PART, "connection refused for good", alike(line), "nothing")
 
 
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_waiting_at_once(
-    run: Run, landed: Landed, reliability: Reliability
+    by: signal.Signals, run: Run, landed: Landed, reliability: Reliability
 ) -> None:
     with faulty_api.faulty_api(status(503, Retry_After=300)) as served:
         loader = Watched(run, RANDOMUSER_URL=served.url)
         loader.until(" asking again in 30")
-        loader.process.send_signal(signal.SIGINT)
+        loader.process.send_signal(by)
         _, stderr = loader.process.communicate(timeout=60)
     assert loader.process.returncode == 130
     (line,) = for_people(stderr)
     assert line.startswith("ingest: interrupted; to finish the load run it again with --load-id ")
     landed.nothing()
-    reliability(PART, "Ctrl-C while waiting", line.removeprefix("ingest: "), "nothing")
+    case = f"{'Ctrl-C' if by == signal.SIGINT else by.name} while waiting"
+    reliability(PART, case, line.removeprefix("ingest: "), "nothing")

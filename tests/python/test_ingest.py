@@ -1,6 +1,7 @@
 """The loader, run as its users run it, against the embedded BigQuery and the stand-in API."""
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from conftest import Warehouse as Tables
 from google.api_core.exceptions import NotFound
 from log_lines import for_people
 
-from ingest import __version__, api, files
+from ingest import __version__, api, files, tables
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import Warehouse
 
@@ -49,6 +50,22 @@ def landed(raw: str, warehouse: Tables) -> Landed:
             return []
 
     return loads
+
+
+def test_a_ledger_of_an_earlier_version_is_given_the_columns_that_it_lacks(
+    run: Run, raw: str, warehouse: Tables
+) -> None:
+    old = tables.loads(f"{warehouse.project}.{raw}.loads")
+    old.schema = [it for it in old.schema if it.name not in ("decision", "decided_at")]
+    warehouse.client.create_dataset(raw)
+    warehouse.client.create_table(old)
+    warehouse.client.create_table(tables.users(f"{warehouse.project}.{raw}.users"))
+    assert last_line(run("ingest", "--users", "5", "--load-id", "x")).startswith("Loaded 5 users")
+    assert "Load x is set aside" in last_line(run("ingest", "--set-aside", "x"))
+    decided = f"select load_id, decision, decided_at > loaded_at from {raw}.loads"
+    assert warehouse.rows(decided) == [("x", "set aside", True)]
+    nothing = run("ingest", "--accept", "y")
+    assert nothing.returncode == 1 and "has no load y: nothing was accepted" in nothing.stderr
 
 
 def answer(file: Path, users: list[Any]) -> Path:
@@ -100,7 +117,14 @@ def test_users_of_three_pages_land_in_order_and_once(
 
     again = last_line(run(*load))
     assert again == f"Already loaded: 2,500 users in {table} (load x); nothing to do"
+    more = run("ingest", "--users", "3000", "--load-id", "x")
+    assert more.returncode == 2
+    (line,) = for_people(more.stderr)
+    assert "load x holds 2,500 users, and 3,000 were to be landed" in line
     assert warehouse.rows(ledger) == [before] and landed() == [("x", 1, 2500)]
+
+    shown = run("ingest", "--list").stdout.splitlines()[-1]
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d +2,500  1\.4 +x  http://", shown)
 
 
 def test_an_empty_password_setting_leaves_the_service_to_choose_words(
@@ -199,11 +223,13 @@ def test_a_flag_is_stronger_than_the_environment_and_that_than_the_env_file(
     ("flags", "environment", "named"),
     [
         (["--wrong"], {}, "unrecognized arguments: --wrong"),
-        (["--users", "0"], {}, "RANDOMUSER_USERS: "),
+        (["--users", "0"], {}, "wrong settings: --users: "),
+        (["--user", "5"], {}, "unrecognized arguments: --user"),
+        ([], {"RANDOMUSER_USERS": "0"}, "RANDOMUSER_USERS: "),
         ([], {"RETRY_SECONDS": "0"}, "RETRY_SECONDS: "),
         ([], {"GOOGLE_CLOUD_PROJECT": ""}, "GOOGLE_CLOUD_PROJECT: "),
     ],
-    ids=["wrong flag", "no users", "no time", "no project"],
+    ids=["wrong flag", "no users", "half a flag", "no users set", "no time", "no project"],
 )
 def test_wrong_use_ends_with_status_2_and_says_what_is_wrong(
     run: Run, landed: Landed, flags: list[str], environment: dict[str, str], named: str

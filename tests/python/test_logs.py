@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,38 @@ def test_a_wrong_level_is_wrong_use(run: Run) -> None:
 
 
 def test_on_a_terminal_the_lines_are_for_people(run: Run) -> None:
+    status, shown = on_a_terminal(run, "--from-file", "no-such-file")
+    assert status == 1
+    assert shown.splitlines() == [
+        "ingest: cannot read no-such-file: No such file or directory; nothing was landed"
+    ]
+
+
+def test_on_a_terminal_no_log_line_is_torn_by_the_progress_bar_or_longer_than_a_line(
+    run: Run,
+) -> None:
+    fault = faulty_api.said(b"<html>" + b"busy " * 100, 503)
+    with faulty_api.faulty_api(fault, times=2) as served:
+        flags = ("--users", "2500", "--load-id", "x")
+        status, shown = on_a_terminal(run, *flags, RANDOMUSER_URL=served.url, RETRY_SECONDS="9")
+    assert status == 0 and "user/s" in shown
+    retries = [line for line in shown.split("\n") if "asking again" in line]
+    assert len(retries) == 2
+    for line in retries:
+        last = line.rstrip("\r").split("\r")[-1]  # what is seen: a bar before it was wiped
+        begins = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} WARNING page [12]: HTTP 503 "
+        assert re.match(begins, last) and len(last) < 110, shown
+
+
+def on_a_terminal(run: Run, *flags: str, **extra: str) -> tuple[int, str]:
+    """Run the loader on a terminal; return its status and all that was shown."""
     controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
     with os.fdopen(controller, "rb", buffering=0) as screen:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ingest", "--from-file", "no-such-file"],
+            [sys.executable, "-m", "ingest", *flags],
             cwd=ROOT,
-            env=run.environment | {"RANDOMUSER_URL": "http://me:secret@localhost/api/"},
+            env=run.environment | extra,
             stdout=terminal,
             stderr=terminal,
         )
@@ -94,10 +121,7 @@ def test_on_a_terminal_the_lines_are_for_people(run: Run) -> None:
         shown = b""
         while part := _read(screen.fileno()):
             shown += part
-        assert process.wait() == 1
-    assert shown.decode().splitlines() == [
-        "ingest: cannot read no-such-file: No such file or directory; nothing was landed"
-    ]
+        return process.wait(), shown.decode()
 
 
 def _read(terminal: int) -> bytes:

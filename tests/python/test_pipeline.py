@@ -82,6 +82,7 @@ def test_real_answers_land_once_and_warn_of_shared_user_names_and_passwords_alon
             "locations": 100,
             "history": 100,
         }
+    assert "freshness\n  not checked: there is no " in passes(run("publish", "report"))
     strict = run("dbt", "build", "--select", "logins", "--vars", "duplicate_passwords: error")
     assert strict.returncode == 1
 
@@ -117,12 +118,29 @@ def test_nothing_outside_local_mentions_the_emulator() -> None:
     assert {file.parent for file in named} == {ROOT / "macros/local"}
 
 
-@pytest.mark.parametrize("command", [["csv"], ["report"]], ids=["csv", "report"])
-def test_publishing_before_a_build_says_what_to_run_first(run: Run, command: list[str]) -> None:
-    done = run("publish", *command)
-    assert done.returncode == 1
-    (line,) = for_people(done.stderr)
-    assert line.startswith("publish: ") and "run `dbt build` first" in line
+def test_publishing_before_a_build_says_what_to_run_first_and_leaves_files_as_they_are(
+    run: Run, tmp_path: Path
+) -> None:
+    def said(command: str) -> str:
+        done = run("publish", command)
+        assert done.returncode == 1 and not done.stdout
+        (line,) = for_people(done.stderr)
+        assert line.startswith("publish: ") and "run `dbt build` first" in line
+        return line
+
+    for command in ("csv", "report"):
+        said(command)
+    passes(run("ingest", "--users", "5"))
+    passes(run("dbt", "source", "freshness"))
+    exports = tmp_path / "exports"
+    files = [exports / f"{name}.csv" for name in ("users", "logins", "locations")]
+    exports.mkdir()
+    for file in files:
+        file.write_text("of yesterday")
+    assert f"the files in {exports} are as they were" in said("csv")
+    assert sorted(exports.iterdir()) == sorted(files)
+    assert {file.read_text() for file in files} == {"of yesterday"}
+    said("report")
 
 
 def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_stays(

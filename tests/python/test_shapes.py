@@ -23,12 +23,13 @@ def user(number: int, version: str = "1.4") -> User:
         "coordinates": {"latitude": "-21.6687", "longitude": "53.7805"},
         "timezone": {"offset": "+5:45", "description": "Kathmandu"},
     }
-    if version < "1.3":
+    number_of_version = tuple(map(int, version.split(".")))
+    if number_of_version < (1, 3):
         street = "12 High Street"
-    if version < "1.2":
+    if number_of_version < (1, 2):
         born = "1990-05-31 23:59:59" if version == "1.1" else 644198399
         login, place = {}, {}
-    country = {"country": "Nepal"} if version >= "1.3" else {}
+    country = {"country": "Nepal"} if number_of_version >= (1, 3) else {}
     words = {"username": f"user{number}", "password": f"secret{number}", "salt": "salt"}
     hashes = {name: size * "0" for name, size in (("md5", 32), ("sha1", 40), ("sha256", 64))}
     picture = dict.fromkeys(("large", "medium", "thumbnail"), f"http://localhost/{number}")
@@ -147,7 +148,10 @@ def test_a_changed_field_is_named_with_the_load_that_brought_it_and_raw_keeps_it
         reliability(PART, case, f"warning: load with, `{path}` {what}", "raw has it as sent")
 
 
-VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5")
+VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.10")
+
+
+OLDER = changed(99, "dob/age", "36")  # the field came with version 1.2, before 1.10
 
 
 def test_versions_with_a_key_are_read_alike_and_those_without_are_rejected_for_that(
@@ -174,15 +178,18 @@ def test_versions_with_a_key_are_read_alike_and_those_without_are_rejected_for_t
             accepted[str(sent_by)].append(it)
         else:
             assert reason == "login.uuid is missing: the API gives no key before version 1.2"
-    assert list(accepted) == ["1.2", "1.3", "1.4", "1.5"]
+    assert set(accepted) == {"1.2", "1.3", "1.4", "1.5", "1.10"}
     assert len({json.dumps(it) for it in accepted.values()}) == 1
+    run("ingest", "--load-id", "x", "--from-file", answer(tmp_path, "x", [OLDER], "1.10"))
+    (age,) = build(run, "--vars", "rejected_share: 1")
+    assert age == {"load_id": "x", "field": "dob.age", "what": "is a string, known as a number"}
     for version in VERSIONS:
         said = "accepted, without a warning"
         left = "the users, typed as those of the newest version"
         if version not in accepted:
             said = "rejected: login.uuid is missing: the API gives no key before version 1.2"
             left = "the users in raw and among the rejected, with the reason"
-        if version == "1.5":
+        if version in ("1.5", "1.10"):
             said += ": a later version is held against the newest that is known"
         reliability(PART, f"users of version {version}", said, left)
 

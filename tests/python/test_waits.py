@@ -57,8 +57,30 @@ def test_waits_grow_up_to_a_minute_and_differ_from_run_to_run(
     assert first != second
     for least, wait in zip([2, 4, 8, 16, 32, 60, 60, 60], first, strict=True):
         assert least <= wait <= least + 2
-    came = """it: HTTP 503 Service Unavailable, '{"error": "not now"}'"""
+    came = "page 1: HTTP 503 Service Unavailable"
     assert caplog.messages[0] == f"{came}; asking again in {first[0]:.1f} s"
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 600])
+def test_a_service_that_stays_busy_is_asked_for_most_of_the_time_that_is_stated(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    waits = waited(monkeypatch)
+    with (
+        faulty_api.faulty_api(status(429)) as served,
+        pytest.raises(SourceError, match=rf" in \d+ s \(RETRY_SECONDS is {seconds}, .*\)$"),
+    ):
+        client.Client(seconds, 1).get(served.url, {}, "it")
+    assert 0.74 * seconds < sum(waits) <= seconds
+
+
+def test_of_two_pages_that_are_refused_for_good_one_is_named() -> None:
+    with (
+        faulty_api.faulty_api(status(429)) as served,
+        pytest.raises(SourceError) as refused,
+    ):
+        list(api.pages(served.url, 2000, "seedx", "", 1))
+    assert str(refused.value).count("page ") == str(refused.value).count("429") == 1
 
 
 @pytest.mark.parametrize(

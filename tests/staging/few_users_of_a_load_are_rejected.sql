@@ -16,11 +16,8 @@ with
 
 held_back as (
 
-    select * from {{ ref('stg_randomuser__loads') }}
-    where
-        loaded_at >= {{ tested_from() }}
-        and decision is null
-        and not is_used
+    select * from ({{ unused_loads(tested_from()) }})
+    where decision is null
 
 ),
 
