@@ -34,7 +34,6 @@ def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
         "DBT_PROFILES_DIR": str(Path(sys.prefix)),
         "DBT_TARGET": "local",
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), WARNINGS))),
     }
 
 
@@ -56,7 +55,8 @@ def run(command: list[str]) -> int:
     data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
     with bigquery(data_dir / "bigquery") as warehouse_url, api() as api_url:
         try:
-            process = subprocess.Popen(command, env=environment(warehouse_url, api_url))
+            quiet = {"PYTHONWARNINGS": f"{os.environ.get('PYTHONWARNINGS', '')},{WARNINGS}"}
+            process = subprocess.Popen(command, env=environment(warehouse_url, api_url) | quiet)
         except OSError as error:
             print(f"local: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
             return 127

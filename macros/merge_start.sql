@@ -4,15 +4,14 @@
         `loaded_at` of its load for ever, so there it is where the look-back begins. A user may
         come again after years: there the keys, and nothing else, are looked up.
     -#}
-    {%- set start = lookback_start() -%}
     {%- if unique_key is string -%}
         {%- set oldest = run_query(
             "select min(loaded_at) from " ~ target ~ " where " ~ unique_key ~ " in (select "
             ~ unique_key ~ " from " ~ source ~ " as batch)"
         ).columns[0][0] -%}
         {%- if oldest -%}
-            {%- set start = "timestamp '" ~ oldest.strftime("%Y-%m-%d %H:%M:%S.%f+00") ~ "'" -%}
+            {{ return("timestamp '" ~ oldest.strftime("%Y-%m-%d %H:%M:%S.%f+00") ~ "'") }}
         {%- endif -%}
     {%- endif -%}
-    {{ return(start) }}
+    {{ return(lookback_start()) }}
 {% endmacro %}

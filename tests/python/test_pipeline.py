@@ -107,7 +107,7 @@ def test_the_production_target_compiles_with_only_the_environment_set(run: Run) 
 
 
 def test_nothing_outside_local_mentions_the_emulator() -> None:
-    folders = ["models", "macros", "snapshots", "seeds", "tests"]
+    folders = ["models", "macros", "snapshots", "tests"]
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
     files = [
         f

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlglot
+from conftest import Run
 from sqlglot import exp
 from statements import Recording, Statement
 
@@ -140,3 +141,10 @@ def test_a_view_of_base_hands_on_the_column_that_base_is_partitioned_by(
 )
 def test_a_statement_without_a_recent_constant_on_the_partition_column_is_found(sql: str) -> None:
     assert unpruned(Statement(sql), TABLES, datetime.now(UTC))
+
+
+def test_a_merge_into_a_table_without_the_column_it_is_pruned_by_is_refused(run: Run) -> None:
+    merge = "{target: a.b, source: a.c, unique_key: id, dest_columns: [{name: id}]}"
+    done = run("dbt", "run-operation", "bigquery__get_merge_sql", "--args", merge)
+    assert done.returncode != 0
+    assert "a.b has no column `loaded_at`, by which every merge is pruned: add it" in done.stdout

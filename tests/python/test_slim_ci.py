@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT, Run, Warehouse
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/slim-ci.yml").read_text())
-DBT = ["dbt_project.yml", "macros", "models", "packages.yml", "seeds", "snapshots", "tests"]
+DBT = ["dbt_project.yml", "macros", "models", "packages.yml", "snapshots", "tests"]
 MODELS = {path.stem for path in ROOT.glob("models/**/*.sql")}
 
 

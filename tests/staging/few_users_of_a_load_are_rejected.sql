@@ -41,7 +41,8 @@ select
     string_agg(
         concat(reasons.rejection_reason, ' (', reasons.users, ')'), '; '
         order by reasons.users desc, reasons.rejection_reason asc
-    ) as reasons
+    ) as reasons,
+    'python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID' as to_do
 from held_back
 inner join reasons
     on held_back.load_id = reasons.load_id
