@@ -4,17 +4,17 @@
         unless somebody has accepted them, and those that somebody has set aside.
     -#}
     select
-        users.load_id,
-        loads.decision,
+        parsed.load_id,
+        ledger.decision,
         count(*) as users,
-        countif(users.rejection_reason is not null) as rejected
-    from {{ ref('base_randomuser__users') }} as users
-    left join {{ source('randomuser', 'loads') }} as loads
-        on users.load_id = loads.load_id
-    where users.loaded_at >= {{ since }}
-    group by users.load_id, loads.decision
+        countif(parsed.rejection_reason is not null) as rejected
+    from {{ ref('base_randomuser__users') }} as parsed
+    left join {{ source('randomuser', 'loads') }} as ledger
+        on parsed.load_id = ledger.load_id
+    where parsed.loaded_at >= {{ since }}
+    group by parsed.load_id, ledger.decision
     having not coalesce(
-        loads.decision = 'accepted',
-        countif(users.rejection_reason is not null) <= count(*) * {{ var('rejected_share') }}
+        ledger.decision = 'accepted',
+        countif(parsed.rejection_reason is not null) <= count(*) * {{ var('rejected_share') }}
     )
 {%- endmacro %}

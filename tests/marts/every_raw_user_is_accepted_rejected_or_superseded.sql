@@ -1,6 +1,7 @@
--- Nothing is lost silently: what landed is in a mart, rejected with a reason, of a load that is held
--- back or set aside, or an older version of a user that is in a mart; a difference is the number of users that went missing or doubled.
--- The version in the mart is the one that landed last, so this holds from any point in time on.
+-- Nothing is lost silently: what landed is in a mart, rejected with a reason, of a load that is not
+-- used, or an older version of a user that is in a mart; a difference is the number of users that
+-- went missing or doubled. The version in the mart is the one that landed last, so this holds from
+-- any point in time on.
 with
 
 accepted as (
@@ -31,16 +32,13 @@ counted as (
             select count(*) from {{ ref('stg_randomuser__rejected') }}
             where loaded_at >= {{ tested_from() }}
         ) as rejected,
+        (select sum(users - rejected) from unused_loads) as unused,
         (
-            select count(*) from accepted
-            where load_id in (select load_id from unused_loads)
-        ) as unused,
-        (
-            select count(*) - count(distinct user_id) from accepted
-            where load_id not in (select load_id from unused_loads)
+            select count(*) - count(distinct accepted.user_id) from accepted
+            where accepted.load_id not in (select unused_loads.load_id from unused_loads)
         ) as superseded
 
 )
 
 select * from counted
-where raw_users != current_users + rejected + unused + superseded
+where raw_users != current_users + rejected + coalesce(unused, 0) + superseded

@@ -39,7 +39,7 @@ select
     held_back.users,
     round(held_back.rejected / held_back.users, 4) as rejected_share,
     string_agg(
-        concat(reasons.rejection_reason, ' (', reasons.users, ')'), '; '
+        concat(reasons.rejection_reason, ' (', cast(reasons.users as string), ')'), '; '
         order by reasons.users desc, reasons.rejection_reason asc
     ) as reasons,
     'python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID' as to_do
