@@ -132,6 +132,9 @@ def test_the_services_come_up_and_the_pipeline_ends_with_tested_tables(tmp_path:
     with services.up("bigquery"), services.up("api"):
         pipeline = services.run("pipeline")
         assert pipeline.returncode == 0, pipeline.stdout + pipeline.stderr
+        steps = re.findall(r"^=== (.*)$", pipeline.stdout, re.MULTILINE)
+        assert steps == ["load", "check freshness", "build and test", "publish"]
+        assert re.search(r"1 of \d+ OK created", pipeline.stdout)
         asked = services.run("pipeline", "python", "-m", "ingest", "--users", "7")
         assert asked.returncode == 0, asked.stderr
         url = services.environment("pipeline")["BIGQUERY_EMULATOR_HOST"]

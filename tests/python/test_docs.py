@@ -1,9 +1,11 @@
 """The pages that are drawn from the project still fit it."""
 
+import re
 import subprocess
 import sys
 
-from conftest import ROOT
+from conftest import ROOT, Run
+from machines import passes
 
 
 def test_the_erd_is_the_one_that_the_contracts_and_relationship_tests_give() -> None:
@@ -14,6 +16,14 @@ def test_the_erd_is_the_one_that_the_contracts_and_relationship_tests_give() -> 
     assert (ROOT / "docs/erd.md").read_text() == done.stdout, (
         "run `make erd` and commit docs/erd.md"
     )
+
+
+def test_the_readme_shows_as_many_tests_as_there_are(built: Run) -> None:
+    report = passes(built("publish", "report"))
+    numbers = r"(\d+) passed, (\d+) warned, 0 failed"
+    (shown,) = re.findall(numbers, (ROOT / "README.md").read_text())
+    (counted,) = re.findall(numbers, report)
+    assert sum(map(int, shown)) == sum(map(int, counted))
 
 
 def test_the_readme_names_every_setting() -> None:

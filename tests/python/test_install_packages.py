@@ -14,6 +14,16 @@ from conftest import ROOT
 from local.packages import is_real
 
 
+def test_uv_trusts_what_the_system_trusts_unless_told_otherwise() -> None:
+    show = ("make", "--silent", "--eval", "show: ; @echo $$UV_SYSTEM_CERTS", "show")
+    usual = {name: it for name, it in os.environ.items() if name != "UV_SYSTEM_CERTS"}
+    for environment, expected in ((usual, "true"), (usual | {"UV_SYSTEM_CERTS": "0"}, "0")):
+        done = subprocess.run(
+            show, cwd=ROOT, env=environment, text=True, capture_output=True, check=True
+        )
+        assert done.stdout.strip() == expected
+
+
 @pytest.fixture
 def closed_hub() -> Iterator[str]:
     """The address of a hub that refuses connections."""

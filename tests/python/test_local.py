@@ -37,6 +37,9 @@ def test_tables_are_kept_between_runs_and_two_runs_at_once_are_refused(tmp_path:
     ingest = ("python", "-m", "ingest", "--users", "5", "--load-id", "x")
     assert "Loaded 5 users" in local(tmp_path, "--", *ingest).stdout
     assert "Already loaded: 5 users" in local(tmp_path, "--", *ingest).stdout
+    docs = ("dbt", "--quiet", "docs", "generate", "--target-path", str(tmp_path / "target"))
+    made = local(tmp_path, "--", *docs)
+    assert made.returncode == 0 and len(made.stderr.splitlines()) == 1, made.stderr
     inner = local(tmp_path, "--", sys.executable, "-m", "local", "--", "true")
     assert inner.returncode == 1
     assert "in use by another `python -m local`" in inner.stderr
