@@ -32,7 +32,7 @@
             'rows': found,
         }) -%}
     {%- endfor -%}
-    {%- if flags.WHICH in ['build', 'retry'] -%}
+    {%- if flags.WHICH == 'build' -%}
         {%- set now = modules.datetime.datetime.now(modules.pytz.utc).isoformat() -%}
         {%- do write(tojson({'generated_at': now, 'results': kept})) -%}
     {%- endif -%}
