@@ -206,6 +206,7 @@ CASES = {
     LOGIN.replace('"u"', "[1]"): "login.username is an array, not text",
     LOGIN.replace(', "password": "p"', ""): "login.password is missing",
     LOGIN.replace('"u"', "5"): "",
+    LOGIN.replace('"p"', '""'): "",
     LOGIN.replace('"u"', '"a\\u0000b"'): "",
     LOGIN[:-1] + ', "uuid": "twice: the first counts"}': "",
     LOGIN[:-1] + '}, "dob": {"date": "2023-02-30T00:00:00Z"}': "",
@@ -216,18 +217,46 @@ def as_user(text: str) -> str:
     return f'{{"login": {text}}}' if text.startswith(LOGIN[:9]) else text
 
 
-def test_a_rejected_user_is_named_with_its_reason_and_many_of_them_fail_the_build(
+def test_a_load_of_many_rejected_users_is_held_back_alone_until_somebody_decides(
     run: Run, warehouse: Warehouse, tmp_path: Path, reliability: Reliability
 ) -> None:
+    def in_the_marts() -> list[tuple[object, ...]]:
+        users = f"{run.analytics}.users"
+        return warehouse.rows(f"select load_id, count(*) from {users} group by 1 order by 1")
+
     good = [json.dumps(user(100 + n)) for n in range(len(CASES))]
     land(run, tmp_path / "users.json", "odd", [as_user(it) for it in CASES] + good)
+    for table in ("users", "loads"):  # longer ago than the look-back
+        warehouse.rows(
+            f"update {run.raw}.{table} set loaded_at = timestamp_sub(loaded_at, interval 2 day) "
+            f"where {EVER}"
+        )
+    land(run, tmp_path / "users.json", "good", [json.dumps(user(1000 + n)) for n in range(5)])
     failed = run(*DBT)
     assert failed.returncode == 1
-    share = f"rejected={sum(map(bool, CASES.values()))}, users={2 * len(CASES)}"
-    assert f"load_id=odd, {share}" in failed.stdout
-    said = built(run, *ANY_SHARE)
+    rejected = sum(map(bool, CASES.values()))
+    (row,) = re.findall("load_id=odd, rejected=.*", failed.stdout)
+    assert row.startswith(f"load_id=odd, rejected={rejected}, users={2 * len(CASES)}, rejected_s")
+    assert "reasons=the user is not a JSON object (3); " in row
+    assert row.endswith("to_do=python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID")
+    assert in_the_marts() == [("good", 5)]
+    assert run("dbt", "show", "--select", "stg_randomuser__rejected").returncode == 0
+    lines = run("publish", "alert").stdout.splitlines()
+    (cause,) = [line for line in lines if "few_users" in line]
+    assert cause.startswith("- error: test `few_users_of_a_load_are_rejected` failed: 1 row")
+    assert row[:300] in cause and "not built" not in str(lines)
+
+    said = run("ingest", "--accept", "odd").stdout
+    assert said == "Load odd is accepted: the next `dbt build` takes its users into the marts\n"
+    said = built(run)
     assert "warn: no_user_is_rejected" in said
     assert "load_id=odd, rejection_reason=login.uuid is a" in said
+    # The accepted of the cases are versions of one user.
+    assert in_the_marts() == [("good", 5), ("odd", len(good) + 1)]
+    assert "set aside" in run("ingest", "--set-aside", "odd").stdout
+    built(run, "--full-refresh")
+    assert in_the_marts() == [("good", 5)]
+
     reasons = [it["rejection_reason"] or "" for it in rows(run, warehouse, "odd")]
     assert reasons == [*CASES.values(), *([""] * len(good))]
     for text, reason in CASES.items():
@@ -239,8 +268,9 @@ def test_a_rejected_user_is_named_with_its_reason_and_many_of_them_fail_the_buil
     reliability(
         PART,
         "more than `rejected_share` of a load is rejected",
-        "`dbt build` fails in few_users_of_a_load_are_rejected, and names the load",
-        "with `rejected_share: 1` it ends well, and no_user_is_rejected warns",
+        "other loads reach the marts; `dbt build` fails in few_users_of_a_load_are_rejected, which "
+        "names the load, the share and the reasons",
+        "the load is held back until `python -m ingest --accept` or `--set-aside` says otherwise",
     )
 
 
