@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from reliability import Reliability
 from test_shapes import user
 
+from publish.artifacts import FILES
+
 PART = "Bad records"
 DBT = ("dbt", "--quiet", "build", "--exclude-resource-type", "unit_test")
 ANY_SHARE = ("--vars", "rejected_share: 1")
@@ -251,6 +253,9 @@ def test_a_load_of_many_rejected_users_is_held_back_alone_until_somebody_decides
     said = built(run)
     assert "warn: no_user_is_rejected" in said
     assert "load_id=odd, rejection_reason=login.uuid is a" in said
+    results = json.loads((tmp_path / "target" / FILES["build"]).read_text())["results"]
+    empty = [it["status"] for it in results if "password_is_not_empty" in it["unique_id"]]
+    assert empty == ["warn"]
     # The accepted of the cases are versions of one user.
     assert in_the_marts() == [("good", 5), ("odd", len(good) + 1)]
     assert "set aside" in run("ingest", "--set-aside", "odd").stdout

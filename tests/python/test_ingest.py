@@ -123,6 +123,7 @@ def test_users_of_three_pages_land_in_order_and_once(
     assert "load x holds 2,500 users, and 3,000 were to be landed" in line
     assert warehouse.rows(ledger) == [before] and landed() == [("x", 1, 2500)]
 
+    assert last_line(run("ingest", "--version")) == f"randomuser {__version__}"
     shown = run("ingest", "--list").stdout.splitlines()[-1]
     assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d +2,500  1\.4 +x  http://", shown)
 
