@@ -50,6 +50,10 @@ class Page(msgspec.Struct):
     """When the answer was complete, UTC."""
 
 
+# Made before any thread needs it: two that make one at the same time may crash the process.
+_ANSWER = msgspec.json.Decoder(Answer)
+
+
 def _check_utf8(body: bytes) -> None:
     """Raise UnicodeDecodeError unless `body` is UTF-8, without making a text of all of it."""
     check = getincrementaldecoder("utf-8")()
@@ -64,7 +68,7 @@ def _decode(body: bytes) -> Answer:
     What msgspec does not take at once is rare, and costs a second look.
     """
     try:
-        return msgspec.json.decode(body, type=Answer)
+        return _ANSWER.decode(body)
     except msgspec.ValidationError:
         raise
     except (RecursionError, msgspec.DecodeError):
@@ -78,14 +82,14 @@ def _decode_halves(body: bytes) -> Answer:
     They are looked up in a copy with other escapes of the same length, and cut out of `body`.
     """
     copy = _SURROGATE.sub(rb"\\u0000", body)
-    users = msgspec.json.decode(copy, type=Answer).results
+    users = _ANSWER.decode(copy).results
     if not users:
-        return msgspec.json.decode(body, type=Answer)
+        return _ANSWER.decode(body)
     first = pa.py_buffer(copy).address
     places = [(pa.py_buffer(user).address - first, len(bytes(user))) for user in users]
     # All but the users is taken as it is.
     start, end = places[0][0], sum(places[-1])
-    answer = msgspec.json.decode(body[:start] + b"0" + body[end:], type=Answer)
+    answer = _ANSWER.decode(body[:start] + b"0" + body[end:])
     answer.results = [msgspec.Raw(body[place : place + length]) for place, length in places]
     return answer
 

@@ -2,10 +2,9 @@
 
 A source whose freshness nobody checked, or not within the time after which it is an error, counts
 as stale. Of tests and models, what the last `dbt build` did not run is as it was; how many models
-it skipped is said of the first that failed, for the rest hangs on it.
+it skipped is said of what failed just before them.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,10 +66,14 @@ def of_build() -> Iterator[Finding]:
     if not build:
         return
     seen_at = datetime.fromisoformat(build["generated_at"])
-    skipped = Counter(_kind(result) for result in build["results"] if result["status"] == "skipped")
-    models = skipped.total() - skipped["test"]
-    because = f"; {models} model{'s were' if models > 1 else ' was'} not built for that"
-    for result in build["results"]:
+    results = build["results"]
+    # They are in the order in which they ended: what comes before a model that was skipped is why.
+    skipped = [
+        n for n, it in enumerate(results) if (_kind(it), it["status"]) == ("model", "skipped")
+    ]
+    wrong = [n for n, it in enumerate(results) if _STATES.get(it["status"]) == ERROR]
+    cause = max((n for n in wrong if n < skipped[0]), default=None) if skipped else None
+    for number, result in enumerate(results):
         if result["status"] == "skipped":
             continue  # it was not run, so it is as it was
         kind, _, name, *_ = result["unique_id"].split(".")
@@ -79,8 +82,9 @@ def of_build() -> Iterator[Finding]:
         if state != WELL:
             tested = _kind(result) == "test"
             text += _verdict(result) if tested else " was not built: dbt's log says why"
-        if state == ERROR and models:
-            text, models = text + because, 0
+        if number == cause:
+            models = "1 model was" if len(skipped) == 1 else f"{len(skipped)} models were"
+            text += f"; {models} not built for that"
         yield Finding(f"{_kind(result)}:{result['unique_id']}", state, text, seen_at)
 
 

@@ -1,8 +1,11 @@
 """Any JSON value among the users of an answer is kept as it was sent, byte for byte."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import ROOT
 
 from ingest.answers import DEPTH, SourceError, read_page
 
@@ -37,6 +40,31 @@ def test_a_user_of_any_content_is_kept_as_sent_and_so_are_those_beside_it(user: 
     page = read_page(answer(user), "it")
     assert [bytes(one) for one in page.users] == [b'{"n":1}', user, b'"\xc3\xa9"']
     assert page.info.seed == "abc"
+
+
+THREADS = f"""
+import sys
+from threading import Barrier, Thread
+from ingest.answers import read_page
+
+def read():
+    start.wait()
+    read_page({answer(b"1")!r}, "it")
+
+sys.setswitchinterval(1e-6)
+start = Barrier(16)
+threads = [Thread(target=read) for _ in range(16)]
+for step in (Thread.start, Thread.join):
+    for thread in threads:
+        step(thread)
+"""
+
+
+def test_the_first_answers_may_be_read_by_many_threads_at_once() -> None:
+    for _ in range(20):  # a quarter of such processes crashed while each thread made a decoder
+        assert (
+            subprocess.run([sys.executable, "-c", THREADS], cwd=ROOT, check=False).returncode == 0
+        )
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
