@@ -56,7 +56,7 @@ pipeline:
 
 # Half of the time the tests wait for an answer: two files at once.
 test: setup lint  ## everything that checks the project
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 torture: setup  ## every kill, fault and odd record (an hour or more), and docs/reliability.md of them
 	$(BIN)/python -m pytest --torture

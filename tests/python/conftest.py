@@ -176,6 +176,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
         items[:] = [item for item in items if "reliability" in item.fixturenames]
     else:
         items[:] = [item for item in items if not item.get_closest_marker("torture")]
+    for item in items:  # a file to a worker, and what takes long to make is made by one of them
+        shared = {"recording", "built"}.intersection(item.fixturenames)
+        item.add_marker(pytest.mark.xdist_group(min(shared, default=item.path.name)))
 
 
 @pytest.fixture(scope="session")
