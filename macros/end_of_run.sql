@@ -3,8 +3,8 @@
         Prints the rows that tests have found, which dbt counts alone, and writes down what became
         of a build. dbt's own target/run_results.json is written over by every other command, by
         `dbt show` too; this goes where dbt keeps what a hook ran, and `python -m publish` reads it
-        there (publish/artifacts.py). A test says `show_failures: true` in its meta: it must keep
-        its failures and hold no password.
+        there (publish/artifacts.py). A test says `show_failures: true` in its meta: what it finds
+        must hold no password.
     -#}
     {%- if execute -%}
     {%- set kept = [] -%}
@@ -12,7 +12,7 @@
         {%- set node = result.node -%}
         {%- set found = [] -%}
         {%- if result.status in ['warn', 'fail'] and node.config.meta.show_failures -%}
-            {%- for row in run_query("select * from " ~ node.relation_name ~ " limit 10").rows -%}
+            {%- for row in run_query("select * from (" ~ node.compiled_code ~ "\n) limit 10").rows -%}
                 {%- set cells = [] -%}
                 {%- for name, value in row.dict().items() -%}
                     {%- do cells.append(name ~ "=" ~ value) -%}
@@ -20,7 +20,7 @@
                 {%- do found.append(cells | join(", ")) -%}
             {%- endfor -%}
             {%- if result.failures > found | length -%}
-                {%- do found.append("... and " ~ (result.failures - found | length) ~ " more in " ~ node.relation_name) -%}
+                {%- do found.append("... and " ~ (result.failures - found | length) ~ " more") -%}
             {%- endif -%}
             {{- print(result.status ~ ": " ~ node.name ~ "\n  " ~ found | join("\n  ")) -}}
         {%- endif -%}

@@ -5,19 +5,4 @@
     )
 }}
 
-with
-
-locations as (
-
-    {{ used_rows(ref('stg_randomuser__locations')) }}
-
-),
-
-newest as (
-
-    select * from locations
-    qualify {{ newest_of_each('location_id') }}
-
-)
-
-select * except (record_index) from newest
+{{ newest_rows(ref('stg_randomuser__locations'), 'location_id') }}

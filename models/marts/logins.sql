@@ -6,19 +6,4 @@
     )
 }}
 
-with
-
-logins as (
-
-    {{ used_rows(ref('stg_randomuser__logins')) }}
-
-),
-
-newest as (
-
-    select * from logins
-    qualify {{ newest_of_each('login_uuid') }}
-
-)
-
-select * except (record_index) from newest
+{{ newest_rows(ref('stg_randomuser__logins'), 'login_uuid') }}

@@ -5,19 +5,4 @@
     )
 }}
 
-with
-
-users as (
-
-    {{ used_rows(ref('stg_randomuser__users')) }}
-
-),
-
-newest as (
-
-    select * from users
-    qualify {{ newest_of_each('user_id') }}
-
-)
-
-select * except (record_index) from newest
+{{ newest_rows(ref('stg_randomuser__users'), 'user_id') }}

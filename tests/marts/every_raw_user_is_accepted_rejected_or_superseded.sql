@@ -7,13 +7,13 @@ with
 accepted as (
 
     select * from {{ ref('stg_randomuser__users') }}
-    where loaded_at >= {{ tested_from() }}
+    where loaded_at >= {{ var('tested_from') }}
 
 ),
 
 unused_loads as (
 
-    {{ unused_loads(tested_from()) }}
+    {{ unused_loads(var('tested_from')) }}
 
 ),
 
@@ -22,15 +22,15 @@ counted as (
     select
         (
             select count(*) from {{ source('randomuser', 'users') }}
-            where loaded_at >= {{ tested_from() }}
+            where loaded_at >= {{ var('tested_from') }}
         ) as raw_users,
         (
             select count(*) from {{ ref('users') }}
-            where loaded_at >= {{ tested_from() }}
+            where loaded_at >= {{ var('tested_from') }}
         ) as current_users,
         (
             select count(*) from {{ ref('stg_randomuser__rejected') }}
-            where loaded_at >= {{ tested_from() }}
+            where loaded_at >= {{ var('tested_from') }}
         ) as rejected,
         (select sum(users - rejected) from unused_loads) as unused,
         (

@@ -47,46 +47,19 @@ MODELS = {
 # For each macro: what it does, in which model (and column), how many failures it is to find (none:
 # it is to end in an error), and its arguments. `where` is dbt's own, not an argument.
 TABLE: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
-    "dbt_utils.unique_combination_of_columns": [
-        ("passes distinct rows", "clean", 0, {"combination_of_columns": ["id"]}),
-        ("passes no rows at all", "empty", 0, {"combination_of_columns": ["id"]}),
-        ("counts equal rows once", "dirty", 1, {"combination_of_columns": ["word", "team"]}),
-        ("takes nulls for equal", "dirty", 3, {"combination_of_columns": ["team", "points"]}),
-        ("tells apart by any column", "dirty", 0, {"combination_of_columns": ["team", "id"]}),
-        (
-            "can quote the columns",
-            "dirty",
-            3,
-            {"combination_of_columns": ["team", "points"], "quote_columns": True},
-        ),
+    "dbt_utils.expression_is_true": [
+        ("passes where it holds", "clean", 0, {"expression": "points between 0 and 100"}),
+        ("passes no rows at all", "empty", 0, {"expression": "false"}),
+        ("passes nulls", "dirty", 2, {"expression": "points between 0 and 100"}),
+        ("fails where any part is false", "dirty", 3, {"expression": "points > 0 and id > 0"}),
+        ("takes an expression with an or", "dirty", 1, {"expression": "points > 0 or id < 3"}),
+        ("begins with the column", "dirty.points", 3, {"expression": "> 0"}),
         (
             "keeps to dbt's where",
             "dirty",
-            2,
-            {"combination_of_columns": ["team", "points"], "where": "team is not null"},
+            1,
+            {"expression": "points >= 0", "where": "team = 'x'"},
         ),
-    ],
-    "dbt_utils.accepted_range": [
-        ("passes the boundaries", "clean.points", 0, {"min_value": 0, "max_value": 100}),
-        ("passes no rows at all", "empty.points", 0, {"min_value": 0, "max_value": 100}),
-        ("passes nulls", "dirty.points", 2, {"min_value": 0, "max_value": 100}),
-        ("takes a minimum alone", "dirty.points", 1, {"min_value": 0}),
-        ("takes a maximum alone", "dirty.points", 1, {"max_value": 100}),
-        ("passes all without a boundary", "dirty.points", 0, {}),
-        (
-            "can exclude the boundaries",
-            "dirty.points",
-            4,
-            {"min_value": 0, "max_value": 100, "inclusive": False},
-        ),
-        (
-            "compares dates",
-            "dirty.day",
-            2,
-            {"min_value": "date '1900-01-01'", "max_value": "date '2099-12-31'"},
-        ),
-        ("compares with a column", "dirty.points", 6, {"max_value": "id"}),
-        ("keeps to dbt's where", "dirty.points", 1, {"min_value": 0, "where": "team = 'x'"}),
     ],
     "dbt_expectations.expect_column_values_to_match_regex": [
         ("passes letters beyond ASCII", "clean.word", 0, {"regex": "^.{3}$"}),
@@ -123,18 +96,6 @@ TABLE: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
             "dirty.word",
             2,
             {"regex": "^abc$", "row_condition": "team = 'x' or team = 'z'"},
-        ),
-    ],
-    "dbt_expectations.expect_column_value_lengths_to_equal": [
-        ("counts characters, not bytes", "clean.word", 0, {"value": 3}),
-        ("passes no rows at all", "empty.word", 0, {"value": 3}),
-        ("passes nulls", "dirty.word", 3, {"value": 3}),
-        ("finds the empty string", "dirty.word", 8, {"value": 0}),
-        (
-            "keeps to the row condition",
-            "dirty.word",
-            1,
-            {"value": 3, "row_condition": "team is null or team = 'x'"},
         ),
     ],
 }

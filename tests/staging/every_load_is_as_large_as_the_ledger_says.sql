@@ -8,7 +8,7 @@ landed as (
         load_id,
         count(*) as users_in_raw
     from {{ source('randomuser', 'users') }}
-    where loaded_at >= {{ tested_from() }}
+    where loaded_at >= {{ var('tested_from') }}
     group by load_id
 
 ),
@@ -16,7 +16,7 @@ landed as (
 loads as (
 
     select * from {{ source('randomuser', 'loads') }}
-    where loaded_at >= {{ tested_from() }}
+    where loaded_at >= {{ var('tested_from') }}
 
 )
 

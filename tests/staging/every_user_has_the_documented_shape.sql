@@ -1,25 +1,41 @@
--- A field that is new, lost or of another type is said here by name, with the load that brought it
--- and the first user that has it so; raw keeps them all. macros/payload_fields.sql says what is
--- known, and there a new field is accepted.
-{{
-    config(
-        severity='warn',
-        store_failures=true,
-        schema='restricted',
-        meta={'show_failures': true},
-    )
-}}
+-- Names each field that is new, lost or of another type than seeds/documented_fields.csv says, with
+-- the load that brought it and its first such user; raw keeps them all. The many users of a load
+-- have few shapes: users are grouped by shape first, and only the shapes are looked into.
+-- depends_on: {{ ref('base_randomuser__users') }}
+{{ config(severity='warn', meta={'show_failures': true}) }}
 
 with
 
-fields as (
+documented as (
 
     select
-        field,
-        kind,
-        first_version,
-        last_version
-    from unnest({{ known_fields() }})
+        path,
+        types,
+        regexp_replace(path, r'\.?[^.]+$', '') as parent,
+        split(path, '.')[offset(0)] as name_1,
+        split(path, '.')[safe_offset(1)] as name_2,
+        split(path, '.')[safe_offset(2)] as name_3,
+        {{ sortable_version('first_version') }} as first_version,
+        coalesce({{ sortable_version('last_version') }}, '99.99') as last_version
+    from {{ ref('documented_fields') }}
+
+),
+
+users as (
+
+    select
+        load_id,
+        api_version,
+        record_index,
+        -- every text becomes "", every number 0, and what is in an array goes
+        regexp_replace(regexp_replace(regexp_replace(
+            to_json_string(payload),
+            r'([:\[,])"(?:[^"\\]|\\.)*"([,\]}])', r'\1""\2'
+        ), r'([:\[,])-?[0-9][0-9.eE+-]*', r'\1 0'), r'\[[^\[\]]*\]', '[]') as shape
+    from {{ source('randomuser', 'users') }}
+    where
+        loaded_at >= {{ lookback_start() }}
+        and json_type(payload) = 'object'
 
 ),
 
@@ -28,106 +44,116 @@ shapes as (
     select
         load_id,
         api_version,
-        unusual_fields,
-        min(record_index) as record_index,
+        shape,
+        min(record_index) as first_record_index,
         count(*) as users
-    from {{ ref('base_randomuser__users') }}
+    from users
+    group by load_id, api_version, shape
+
+),
+
+parsed as (
+
+    select
+        *,
+        safe.parse_json(shape) as sent,
+        {{ sortable_version('api_version') }} as api_version_sorted
+    from shapes
+
+),
+
+fields as (
+
+    select
+        parsed.* except (sent),
+        documented.path,
+        documented.types,
+        documented.parent,
+        parsed.api_version_sorted
+        between documented.first_version and documented.last_version as is_expected,
+        case
+            when documented.name_2 is null then parsed.sent[documented.name_1]
+            when documented.name_3 is null
+                then parsed.sent[documented.name_1][documented.name_2]
+            else parsed.sent[documented.name_1][documented.name_2][documented.name_3]
+        end as sent
+    from parsed
+    cross join documented
+
+),
+
+changed as (
+
+    select
+        *,
+        coalesce(json_type(sent), 'missing') as sent_type
+    from fields
     where
-        loaded_at >= {{ tested_from() }}
-        and unusual_fields is not null
-    group by load_id, api_version, unusual_fields
+        is_expected
+        and coalesce(json_type(sent), 'missing') not in unnest(split(types, ' '))
+
+),
+
+objects as (
+
+    select
+        load_id,
+        api_version,
+        shape,
+        first_record_index,
+        users,
+        '' as prefix,
+        sent
+    from parsed
+    union all
+    select
+        load_id,
+        api_version,
+        shape,
+        first_record_index,
+        users,
+        concat(path, '.') as prefix,
+        sent
+    from fields
+    where
+        json_type(sent) = 'object'
+        and types = 'object'
 
 ),
 
 found as (
 
+    -- a field that changed with its parent is not named again
     select
-        load_id,
-        api_version,
-        unusual_fields,
-        record_index,
-        users,
-        line,
-        -- 1.10 comes after 1.9
-        coalesce(safe_cast(split(api_version, '.')[offset(0)] as int64), 0) * 1000
-        + coalesce(safe_cast(split(api_version, '.')[safe_offset(1)] as int64), 0)
-            as version_number,
-        split(line, ' ')[safe_offset(0)] as field,
-        split(line, ' ')[safe_offset(1)] as kind
-    from shapes
-    cross join unnest(split(unusual_fields, '\n')) as line
-    where line != ''
-
-),
-
-new_fields as (
-
-    select
-        load_id,
-        api_version,
-        record_index,
-        users,
-        concat(if(field = '', '', concat(field, '.')), replace(new_name, r'\"', '"')) as field
-    from found
-    cross join unnest(regexp_extract_all(line, r'"((?:[^"\\]|\\.)*)"')) as new_name
-    where kind = 'new'
-
-),
-
-unknown as (
-
-    select
-        new_fields.load_id,
-        new_fields.api_version,
-        new_fields.record_index,
-        new_fields.users,
-        new_fields.field,
-        'is new' as what
-    from new_fields
-    left join fields
-        on new_fields.field = fields.field
-    where fields.field is null
-
-),
-
--- a field that was lost with its parent, or whose parent is no object any more, is not said again
-changed as (
-
-    select
-        found.load_id,
-        found.api_version,
-        found.record_index,
-        found.users,
-        found.field,
-        case
-            when found.kind = 'missing' then 'is missing'
-            else concat('is ', {{ with_article('found.kind') }}, ', known as ', fields.kind)
-        end as what
-    from found
-    inner join fields
+        changed.load_id,
+        changed.api_version,
+        changed.path as field,
+        changed.sent_type as sent,
+        changed.types as documented,
+        changed.first_record_index,
+        changed.users
+    from changed
+    left join changed as parents
         on
-            found.field = fields.field
-            and found.version_number >= fields.first_version
-            and found.version_number <= fields.last_version
-    left join found as parents
-        on
-            found.load_id = parents.load_id
-            and found.unusual_fields = parents.unusual_fields
-            and regexp_replace(found.field, r'\.[^.]+$', '') = parents.field
-            and found.field != parents.field
-            and parents.kind != 'new'
-    where
-        found.kind != 'new'
-        and not regexp_contains(fields.kind, concat(r'\b', found.kind, r'\b'))
-        and parents.field is null
+            changed.load_id = parents.load_id
+            and changed.api_version = parents.api_version
+            and changed.shape = parents.shape
+            and changed.parent = parents.path
+    where parents.path is null
 
-),
-
-both as (
-
-    select * from unknown
     union all
-    select * from changed
+
+    select
+        objects.load_id,
+        objects.api_version,
+        concat(objects.prefix, sent_name) as field,
+        'new' as sent,
+        'nothing' as documented,
+        objects.first_record_index,
+        objects.users
+    from objects
+    cross join unnest(json_keys(objects.sent, 1)) as sent_name
+    where concat(objects.prefix, sent_name) not in (select documented.path from documented)
 
 )
 
@@ -135,9 +161,10 @@ select
     load_id,
     api_version,
     field,
-    what,
-    min(record_index) as first_record_index,
+    sent,
+    documented,
+    min(first_record_index) as first_record_index,
     sum(users) as users
-from both
-group by load_id, api_version, field, what
+from found
+group by load_id, api_version, field, sent, documented
 order by load_id asc, field asc

@@ -3,20 +3,13 @@
 -- not: in `dbt build` a failed test stops what hangs on all that it reads, and nothing hangs on the
 -- last of the marts.
 -- depends_on: {{ ref('logins') }}
-{{
-    config(
-        severity=var('held_back_loads'),
-        store_failures=true,
-        schema='restricted',
-        meta={'show_failures': true},
-    )
-}}
+{{ config(severity=var('held_back_loads'), meta={'show_failures': true}) }}
 
 with
 
 held_back as (
 
-    select * from ({{ unused_loads(tested_from()) }})
+    select * from ({{ unused_loads(var('tested_from')) }})
     where decision is null
 
 ),
@@ -28,7 +21,7 @@ reasons as (
         rejection_reason,
         count(*) as users
     from {{ ref('stg_randomuser__rejected') }}
-    where loaded_at >= {{ tested_from() }}
+    where loaded_at >= {{ var('tested_from') }}
     group by load_id, rejection_reason
 
 )

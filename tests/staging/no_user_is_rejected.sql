@@ -1,12 +1,5 @@
 -- A user that is rejected is one that nobody will see: said for each load, with the reason.
-{{
-    config(
-        severity='warn',
-        store_failures=true,
-        schema='restricted',
-        meta={'show_failures': true},
-    )
-}}
+{{ config(severity='warn', meta={'show_failures': true}) }}
 
 select
     load_id,
@@ -14,6 +7,6 @@ select
     count(*) as users,
     min(record_index) as first_record_index
 from {{ ref('stg_randomuser__rejected') }}
-where loaded_at >= {{ tested_from() }}
+where loaded_at >= {{ var('tested_from') }}
 group by load_id, rejection_reason
 order by load_id asc, users desc, rejection_reason asc

@@ -10,9 +10,7 @@ renamed as (
 
     select
         -- ids
-        {{ location_key([
-            'street_number', 'street_name', 'city', 'state', 'country', 'postcode'
-        ]) }} as location_id,
+        location_id,
 
         -- address
         street_number,
@@ -34,10 +32,11 @@ renamed as (
         load_id,
         record_index
     from source
-    where rejection_reason is null
+    where
+        rejection_reason is null
+        -- a user may come without any address
+        and location_id is not null
 
 )
 
--- a user without any address has no location
 select * from renamed
-where location_id is not null

@@ -11,9 +11,7 @@ renamed as (
     select
         -- ids
         user_id,
-        {{ location_key([
-            'street_number', 'street_name', 'city', 'state', 'country', 'postcode'
-        ]) }} as location_id,
+        location_id,
 
         -- person
         gender,

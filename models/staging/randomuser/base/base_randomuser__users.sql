@@ -97,22 +97,37 @@ parsed as (
 ),
 
 -- left out: dob.age and registered.age, which change with the day that the API is asked
-judged as (
+validated as (
 
     select
         * except (payload),
+        -- the key of an address: in JSON, so that no dash or missing part makes two addresses one;
+        -- case and outer spaces do not count
+        if(
+            coalesce(street_number, street_name, city, state, country, postcode) is null,
+            null,
+            to_hex(sha256(to_json_string(struct(
+                lower(trim(street_number)) as street_number,
+                lower(trim(street_name)) as street_name,
+                lower(trim(city)) as city,
+                lower(trim(state)) as state,
+                lower(trim(country)) as country,
+                lower(trim(postcode)) as postcode
+            ))))
+        ) as location_id,
         case
-            when json_type(payload) != 'object' then {{ why_no_object('payload') }}
+            when json_type(payload) != 'object'
+                then 'the user is not a JSON object that BigQuery can read'
             when user_id is null and api_version in ('1.0', '1.1')
                 then 'login.uuid is missing: the API gives no key before version 1.2'
-            when user_id is null then {{ why_no_text('payload', 'login.uuid') }}
+            when user_id is null then 'login.uuid is missing or not text'
             when not regexp_contains(user_id, r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
                 then 'login.uuid is not a UUID'
-            when coalesce(username, '') = '' then {{ why_no_text('payload', 'login.username') }}
+            when coalesce(username, '') = ''
+                then 'login.username is missing, empty or not text'
             -- an empty password that was sent is one: the list of words of the API holds it
-            when password is null then {{ why_no_text('payload', 'login.password') }}
+            when password is null then 'login.password is missing or not text'
         end as rejection_reason,
-        if(json_type(payload) = 'object', {{ unusual_fields('payload') }}, null) as unusual_fields,
         payload
     from parsed
 
@@ -122,4 +137,4 @@ select
     * except (payload),
     -- kept of the rejected alone: the accepted are in the columns, and in raw
     if(rejection_reason is not null, payload, null) as rejected_payload
-from judged
+from validated

@@ -1,0 +1,31 @@
+{% macro newest_rows(relation, key) %}
+    {#-
+        What a mart has to merge: of the loads that it uses, the row of each key that landed last,
+        unless it is there already.
+    -#}
+    {%- set start = lookback_start() -%}
+    with
+
+    newest as (
+
+        select * from {{ relation }}
+        where
+            loaded_at >= {{ start }}
+            and load_id not in (select load_id from ({{ unused_loads(start) }}))
+        qualify row_number() over (
+            partition by {{ key }}
+            order by loaded_at desc, load_id desc, record_index desc
+        ) = 1
+
+    )
+
+    select newest.* except (record_index) from newest
+    {%- if is_incremental() %}
+    left join {{ this }} as known
+        on
+            newest.{{ key }} = known.{{ key }}
+            and newest.load_id = known.load_id
+            and known.loaded_at >= {{ start }}
+    where known.{{ key }} is null
+    {%- endif %}
+{%- endmacro %}
