@@ -15,11 +15,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.answers import CONCURRENCY
 from benchmarks.cases import CASES, QUICK, Bench, Sizes
 from benchmarks.machine import machine, versions
 from benchmarks.measure import BENCH_PYTHON, FailedError
 from benchmarks.report import page
-from ingest.api import CONCURRENCY, PAGE_USERS
+from ingest.api import PAGE_USERS
 from local.bigquery import NotStartedError
 
 FOLDER = Path(".local", "bench")

@@ -16,6 +16,7 @@ LOAD_ID = "bench"
 SEED = seed_of(LOAD_ID)
 PASSWORD: str = Settings.model_fields["randomuser_password"].default
 FILE_USERS = 5_000
+CONCURRENCY = 2  # pages that dlt asks for at once; the loader asks for one after the other
 
 
 @contextmanager

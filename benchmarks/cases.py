@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.answers import LOAD_ID, PASSWORD, SEED, Answers, saved_api
+from benchmarks.answers import CONCURRENCY, LOAD_ID, PASSWORD, SEED, Answers, saved_api
 from benchmarks.history import make
 from benchmarks.measure import Cost
 from benchmarks.ours import started
 from benchmarks.theirs import MARTS, peer
-from ingest.api import CONCURRENCY, PAGE_USERS
+from ingest.api import PAGE_USERS
 
 Runs = dict[str, list[Cost]]
 """For each side the costs of its rounds, in order."""

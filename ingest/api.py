@@ -8,21 +8,34 @@ held against the request. Facts: randomuser.me/documentation and the service's p
 import hashlib
 import logging
 import re
-from array import array
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import count
+from random import uniform
+from threading import Thread
+from time import monotonic, sleep
+
+import msgspec
+import requests
+from requests.exceptions import ChunkedEncodingError
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
 
 from ingest.answers import Page, SourceError, read_page
-from ingest.client import Client
-from ingest.logs import event
+from ingest.logs import event, one_line
 
 log = logging.getLogger(__name__)
 
 PAGE_USERS = 1_000  # the API's cap is 5,000; smaller pages keep memory and retries small
-CONCURRENCY = 2  # pages being fetched at once; the API's limit leaves no use for more
 DEFAULT_VERSION = "1.4"  # what the API answers where the URL names no version
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60  # for one answer, from the request to its last byte
+UNREACHED_SECONDS = 30  # a service that has never been reached has most likely another URL
+UNREACHED = "; is RANDOMUSER_URL right, and can this machine reach it?"
+MAX_WAIT = 60  # seconds between two tries, unless Retry-After says more
+MAX_ANSWER = 64 * 2**20  # bytes; a page of the API is 1.2 MB, the largest 6 MB
+BUSY = {429, 500, 502, 503, 504}
 
 
 def seed_of(load_id: str) -> str:
@@ -37,76 +50,123 @@ def seed_of(load_id: str) -> str:
 def pages(url: str, users: int, seed: str, password: str, retry_seconds: float) -> Iterator[Page]:
     """Yield the pages of `users` users in order; raises SourceError at the first wrong one.
 
-    No answer is one as well, after `retry_seconds`. Users sent twice are found out at the end.
+    No answer is one as well, after `retry_seconds`.
     """
-    version = re.search(r"/(\d+\.\d+)/?$", url)
-    client = Client(retry_seconds, CONCURRENCY)
-    ask = _Asker(client, url, seed, password, version[1] if version else DEFAULT_VERSION)
-    pool = ThreadPoolExecutor(CONCURRENCY)
-    waiting: deque[Future[Page]] = deque()
-    different = _Different()
-    try:
+    named = re.search(r"/(\d+\.\d+)/?$", url)
+    version = named[1] if named else DEFAULT_VERSION
+    with _Client(retry_seconds) as client:
         for number, first in enumerate(range(0, users, PAGE_USERS), start=1):
-            waiting.append(pool.submit(ask, number, min(PAGE_USERS, users - first)))
-            if len(waiting) > CONCURRENCY:
-                yield different.add(waiting.popleft().result())
-        while waiting:
-            yield different.add(waiting.popleft().result())
-    finally:
-        client.stop()
-        pool.shutdown(cancel_futures=True)
-    if different.count() != users:
-        raise SourceError(
-            f"asked for {users} users of {url}: only {different.count()} of those that came "
-            "differ, the API sent some twice"
-        )
+            started, size = monotonic(), min(PAGE_USERS, users - first)
+            asked = f"page {number} ({size} users) of {url}"
+            parameters = {"seed": seed, "results": str(size), "page": str(number)}
+            parameters |= {"password": password} if password else {}
+            try:
+                body = client.body(url, parameters)
+            except SourceError as error:
+                raise SourceError(f"asked for {asked}: {error}") from None
+            page = read_page(body, f"the answer to {asked}")
+            expected, got = (seed, size, number, version), msgspec.structs.astuple(page.info)
+            if got != expected:
+                what = f"expected (seed, users, page, version) {expected}, got {got}"
+                raise SourceError(f"asked for {asked}: {what}")
+            about = event("page", page=number, users=size, seconds=round(monotonic() - started, 3))
+            log.debug("received page %d", number, extra=about)
+            yield page
 
 
-class _Asker:
-    def __init__(self, client: Client, url: str, seed: str, password: str, version: str) -> None:
-        self.client, self.url, self.seed, self.version = client, url, seed, version
-        self.parameters = {"seed": seed} | ({"password": password} if password else {})
+class _BusyError(Exception):
+    """No answer, but the next try may bring one; `after`: seconds to leave the service alone."""
 
-    def __call__(self, number: int, size: int) -> Page:
-        try:
-            return self._page(number, size)
-        except SourceError as error:
-            self.client.stop(error)  # the other page's waiting as well
-            raise
-
-    def _page(self, number: int, size: int) -> Page:
-        asked = f"page {number} ({size} users) of {self.url}"
-        parameters = self.parameters | {"results": str(size), "page": str(number)}
-        begun = monotonic()
-        body = self.client.get(self.url, parameters, asked)
-        page = read_page(body, f"the answer to {asked}")
-        expected = (self.seed, size, number, self.version)
-        came = (page.info.seed, page.info.results, page.info.page, page.info.version)
-        if came != expected:
-            raise SourceError(
-                f"asked for {asked}: expected (seed, users, page, version) {expected}, got {came}"
-            )
-        seconds = round(monotonic() - begun, 3)
-        about = event("page", page=number, users=size, seconds=seconds)
-        log.debug("received page %d", number, extra=about)
-        return page
+    def __init__(self, came: str, body: str = "", after: float = 0) -> None:
+        super().__init__(f"{came}, {body!r}" if body else came)
+        self.came, self.after = came, after
 
 
-class _Different:
-    """Counts users that differ, in 8 bytes each.
+class _Client(requests.Session):
+    """Asks for a page for up to `seconds`.
 
-    It compares hashes, which are new in each process: among ten million different users two have
-    the same one once in 400,000 runs, and then not in the next.
+    The waits grow, differ from run to run, and are no shorter than the service's Retry-After.
     """
 
-    def __init__(self) -> None:
-        self.hashes = [array("q") for _ in range(256)]
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.headers["Accept-Encoding"] = "identity"  # so that none unpacks to more than came
+        self._seconds, self._answer_seconds = seconds, min(ANSWER_SECONDS, seconds / 4)
+        self._reached = False
 
-    def add(self, page: Page) -> Page:
-        for user in page.users:
-            mark = hash(bytes(user))
-            self.hashes[mark & 255].append(mark)
-        return page
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is none: requests would read its whole body to look no further."""
 
-    def count(self) -> int:
-        return sum(len(set(some)) for some in self.hashes)  # a set of all would take much memory
+    def body(self, url: str, parameters: dict[str, str]) -> bytes:
+        """Return the body of an answer with HTTP 200; raises SourceError."""
+        started, first_wait = monotonic(), min(2.0, self._seconds / 32)
+        backoff = first_wait
+        for tries in count(1):
+            # A socket's timeout begins anew with each byte: so a thread asks, and is left to
+            # itself when the time is up.
+            future: Future[bytes] = Future()
+            Thread(target=self._ask, args=(future, url, parameters), daemon=True).start()
+            try:
+                return future.result(self._answer_seconds)
+            except TimeoutError:
+                self._reached = True
+                error = _BusyError(f"no whole answer within {self._answer_seconds:g} s")
+            except _BusyError as busy:
+                error = busy
+            spent = monotonic() - started
+            left = self._seconds - self._answer_seconds  # the last answer is in time too
+            left = (left if self._reached else min(left, UNREACHED_SECONDS)) - spent
+            if left <= 0 or error.after > left:
+                tried = f"{tries} {'try' if tries == 1 else 'tries'} in {spent:.0f} s"
+                alone = f"; it asks to be left alone for {error.after:.0f} s more"
+                hint = (alone if error.after else "") if self._reached else UNREACHED
+                limit = f"(RETRY_SECONDS is {self._seconds:g}){hint}"
+                raise SourceError(f"{error}; given up after {tried} {limit}")
+            wait = max(backoff, error.after) + uniform(0, first_wait)  # noqa: S311
+            wait = max(min(wait, left), error.after)
+            page, seconds = int(parameters["page"]), round(wait, 3)
+            about = event("retry", page=page, came=str(error), tries=tries, seconds=seconds)
+            log.warning("page %d: %s; asking again in %.1f s", page, error.came, wait, extra=about)
+            sleep(wait)
+            backoff = min(2 * backoff, MAX_WAIT)
+        raise AssertionError
+
+    def _ask(self, future: Future[bytes], url: str, parameters: dict[str, str]) -> None:
+        timeout = (min(CONNECT_SECONDS, self._answer_seconds / 2), 2 * self._answer_seconds)
+        came = "no answer"
+        try:
+            with self.get(url, params=parameters, timeout=timeout, stream=True) as answer:
+                self._reached, came = True, "no whole answer"
+                future.set_result(_body(answer))
+        except (requests.ConnectionError, ChunkedEncodingError, HTTPError) as error:
+            future.set_exception(_BusyError(f"{came} ({_cause(error)})"))
+        except requests.RequestException as error:
+            future.set_exception(SourceError(f"cannot be asked for: {_cause(error)}"))
+        except BaseException as error:
+            future.set_exception(error)
+
+
+def _body(answer: requests.Response) -> bytes:
+    came, headers = f"HTTP {answer.status_code} {answer.reason}", answer.headers
+    if target := headers.get("Location"):
+        raise SourceError(f"{came}, a redirect to {target[:200]!r}, which is not followed")
+    if answer.status_code != requests.codes.ok:
+        beginning, after = str(answer.raw.read1(200), "utf-8", "replace"), 0.0
+        if answer.status_code not in BUSY:
+            raise SourceError(f"{came}, {beginning!r}")
+        with suppress(HTTPError, ValueError, OverflowError):  # it is seconds, a date, or neither
+            after = Retry().parse_retry_after(headers.get("Retry-After", "0"))
+        raise _BusyError(came, beginning, after)
+    if encoding := headers.get("Content-Encoding"):
+        raise SourceError(f"an answer in {encoding[:50]!r}, which was not asked for")
+    body = bytearray()
+    for chunk in answer.iter_content(65_536):
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise SourceError(f"an answer of more than {MAX_ANSWER:,} bytes")
+    return bytes(body)
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason: the outer ones repeat it in the libraries' own words."""
+    return _cause(error.__context__) if error.__context__ else one_line(error)

@@ -18,26 +18,19 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")  # of a URL: user:password@
 _bound: dict[str, object] = {}
 
 
-def begin(level: str = "INFO") -> None:
+def begin(level: str = "INFO", **bound: object) -> None:
     """Log from now on, the project's own events from `level` on, those of libraries less.
 
-    To begin again changes the level.
+    To begin again changes the level. What is `bound` is added to every JSON line from now on.
     """
-    if not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        form = _Human("%(asctime)s %(levelname)s %(message)s") if _watched() else _Json()
-        handler.setFormatter(form)
-        logging.basicConfig(handlers=[handler], level=logging.WARNING)
-        logging.captureWarnings(True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)  # the first time alone
+    logging.captureWarnings(True)
     for name in PACKAGES:
         logging.getLogger(name).setLevel(level)
-    # Its "Retrying" repeats the whole query.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-
-def bind(**fields: object) -> None:
-    """Add `fields` to every JSON line from now on, whatever thread it comes from."""
-    _bound.update(fields)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its "Retrying" repeats the whole query
+    _bound.update(bound)
 
 
 def event(name: str, **fields: object) -> dict[str, object]:
@@ -46,14 +39,19 @@ def event(name: str, **fields: object) -> dict[str, object]:
 
 
 def failed(program: str, message: str, status: int) -> int:
-    """Say why `program` ends: in one line for people and, unless they watch, as an event.
+    """Say why `program` ends, in one line for people and, unless they watch, as an event.
 
     Returns `status`, the program's exit status.
     """
-    if not _watched():
+    if not sys.stderr.isatty():
         logging.getLogger(program).error(message, extra=event("failed", status=status))
     print(f"{program}: {public(message)}", file=sys.stderr)
     return status
+
+
+def one_line(error: BaseException) -> str:
+    """Return what `error` says, as far as a line goes: some of it is what somebody else sent."""
+    return " ".join("".join(it if it.isprintable() else " " for it in str(error)[:1_000]).split())
 
 
 def public(text: str) -> str:
@@ -61,29 +59,14 @@ def public(text: str) -> str:
     return _CREDENTIALS.sub("", text)
 
 
-class _Human(logging.Formatter):
+class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return public(super().format(record))
-
-
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        brought = {name: it for name, it in vars(record).items() if name not in _STANDARD}
-        line |= _bound | brought
+        if sys.stderr.isatty():
+            return public(super().format(record))
+        extra = {name: it for name, it in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            extra["traceback"] = self.formatException(record.exc_info)
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"level": record.levelname, "logger": record.name, "message": record.getMessage()}
         # Escaped down to ASCII: whatever the stream's encoding, the line stays one of JSON.
-        return json.dumps(
-            {name: public(it) if isinstance(it, str) else it for name, it in line.items()},
-            default=str,
-        )
-
-
-def _watched() -> bool:
-    return sys.stderr.isatty()
+        return public(json.dumps({"at": at} | line | _bound | extra, default=str))

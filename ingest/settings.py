@@ -1,8 +1,8 @@
 """The loader's settings: the environment, then `.env`, then the defaults."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 FLAGS = {"randomuser_users": "--users"}
@@ -10,6 +10,10 @@ FLAGS = {"randomuser_users": "--users"}
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the text names all of them."""
+
+
+def _with_scheme(host: str) -> str:
+    return host if not host or "://" in host else f"http://{host}"
 
 
 class Settings(BaseSettings):
@@ -23,14 +27,9 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(600, gt=0, le=86_400)
     google_cloud_project: str = Field(min_length=1)
     bigquery_location: str = Field("US", min_length=1)
-    bigquery_emulator_host: str = ""
+    bigquery_emulator_host: Annotated[str, AfterValidator(_with_scheme)] = ""
     raw_dataset: str = Field("raw_randomuser", pattern=r"^[A-Za-z0-9_]+$")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-    @field_validator("bigquery_emulator_host")
-    @classmethod
-    def _with_scheme(cls, host: str) -> str:
-        return host if not host or "://" in host else f"http://{host}"
 
     @classmethod
     def read(cls, **flags: Any) -> Self:
@@ -39,13 +38,11 @@ class Settings(BaseSettings):
         try:
             return cls(**given)
         except ValidationError as error:
-            names = {name.upper(): FLAGS[name] for name in given}
-            found = ((str(e["loc"][0]).upper(), _said(e)) for e in error.errors())
-            faults = (f"{names.get(name, name)}: {text}" for name, text in found)
+            faults = []
+            for fault in error.errors():
+                name, message = str(fault["loc"][0]), fault["msg"]
+                text = f"{message[0].lower()}{message[1:]}, got {fault['input']!r}"
+                if fault["type"] == "missing":
+                    text = "is not set (set it in the environment or in .env)"
+                faults.append(f"{FLAGS[name] if name in given else name.upper()}: {text}")
             raise SettingsError("; ".join(faults)) from None
-
-
-def _said(error: Any) -> str:
-    if error["type"] == "missing":
-        return "is not set (set it in the environment or in .env)"
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"

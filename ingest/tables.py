@@ -1,43 +1,50 @@
-"""The raw dataset: its tables and the two statements that fill them.
+"""The raw dataset: its tables and the statements that fill them.
 
-Descriptions say what a column means; models/staging/randomuser/_randomuser__sources.yml says the
-same to dbt, and a test holds the two together.
+Descriptions say what a column means: as models/staging/randomuser/_randomuser__sources.yml begins
+to say it to dbt. A test holds the two together.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from google.cloud.bigquery import Dataset, SchemaField, Table, TimePartitioning
 
-from ingest.parts import SCHEMA
-
-_ARROW_TYPES = {"string": "STRING", "int64": "INT64", "timestamp[us, tz=UTC]": "TIMESTAMP"}
-STAGING = [SchemaField(f.name, _ARROW_TYPES[str(f.type)], "REQUIRED") for f in SCHEMA]
-
+_column = partial(SchemaField, mode="REQUIRED")
 USERS = [
-    SchemaField("load_id", "STRING", "REQUIRED", description="The load that brought the user."),
-    SchemaField("record_index", "INT64", "REQUIRED", description="Position in the load, from 0."),
-    SchemaField("page", "INT64", "REQUIRED", description="Page of the answer that held the user."),
-    SchemaField("payload", "JSON", "REQUIRED", description="The user as sent."),
-    SchemaField("api_version", "STRING", "REQUIRED", description="API version that answered."),
-    SchemaField("seed", "STRING", "REQUIRED", description="Seed that the API answered with."),
-    SchemaField("fetched_at", "TIMESTAMP", "REQUIRED", description="When the answer came."),
-    SchemaField("loaded_at", "TIMESTAMP", "REQUIRED", description="When the load landed."),
+    _column("load_id", "STRING", description="The load that brought this version."),
+    _column("record_index", "INT64", description="Position of the user in its load."),
+    _column("page", "INT64", description="Page of the API's answer that held the user."),
+    _column("payload", "JSON", description="The user as sent."),
+    _column("api_version", "STRING", description="Version of the API that answered."),
+    _column("seed", "STRING", description="Seed that the API answered with."),
+    _column("fetched_at", "TIMESTAMP", description="When the API's answer was complete (UTC)."),
+    _column("loaded_at", "TIMESTAMP", description="When the load landed in raw."),
+]
+STAGING = [
+    SchemaField(it.name, it.field_type.replace("JSON", "STRING"), it.mode) for it in USERS[:-1]
+]  # the users as text, without the time of their landing
+LOADS = [
+    _column("load_id", "STRING", description="The load that brought this version."),
+    _column("source", "STRING", description="The API's URL, or the files that were replayed."),
+    _column("api_version", "STRING", description="Version of the API that answered."),
+    _column("seed", "STRING", description="Seed that the API answered with."),
+    SchemaField("users_asked", "INT64", description="How many users were asked for."),
+    _column("users_received", "INT64", description="How many users the answers held."),
+    _column("users_landed", "INT64", description="How many rows of the load lie in `users`."),
+    _column("loader_version", "STRING", description="Version of the loader."),
+    _column("started_at", "TIMESTAMP", description="When the run that landed the load began."),
+    _column("loaded_at", "TIMESTAMP", description="When the load landed in raw."),
+    SchemaField("decision", "STRING", description="What a person decided of the load."),
+    SchemaField("decided_at", "TIMESTAMP", description="When that was decided (UTC)."),
 ]
 
-LOADS = [
-    SchemaField("load_id", "STRING", "REQUIRED", description="The load."),
-    SchemaField("source", "STRING", "REQUIRED", description="The API's URL, or the files."),
-    SchemaField("api_version", "STRING", "REQUIRED", description="API version that answered."),
-    SchemaField("seed", "STRING", "REQUIRED", description="Seed that the API answered with."),
-    SchemaField("users_asked", "INT64", description="Users asked for; null for replayed files."),
-    SchemaField("users_received", "INT64", "REQUIRED", description="Users that the answers held."),
-    SchemaField("users_landed", "INT64", "REQUIRED", description="Rows of the load in users."),
-    SchemaField("loader_version", "STRING", "REQUIRED", description="Version of the loader."),
-    SchemaField("started_at", "TIMESTAMP", "REQUIRED", description="When the run began."),
-    SchemaField("loaded_at", "TIMESTAMP", "REQUIRED", description="When the load landed."),
-    SchemaField("decision", "STRING", description="A person's: accepted or set aside; or null."),
-    SchemaField("decided_at", "TIMESTAMP", description="When that was decided."),
-]
+# The API must not send a user twice; of files that are replayed nobody has asked it.
+STAGED = """
+select
+    count(*) as users,
+    count(distinct if(@users_asked is null, null, md5(payload))) as different
+from `{staging}`
+"""
 
 # A payload that is JSON, but not to BigQuery (a number past every range, say), is kept as a JSON
 # string of the text that was sent: nothing is lost, and one such user does not stop the load.
@@ -46,18 +53,11 @@ insert into `{users}` (
     load_id, record_index, page, payload, api_version, seed, fetched_at, loaded_at
 )
 select
-    load_id,
-    record_index,
-    page,
+    load_id, record_index, page,
     coalesce(safe.parse_json(payload, wide_number_mode => 'round'), to_json(payload)),
-    api_version,
-    seed,
-    fetched_at,
-    current_timestamp()
+    api_version, seed, fetched_at, current_timestamp()
 from `{staging}`
-where not exists (
-    select 1 from `{users}` where load_id = @load_id and loaded_at >= @since
-)
+where not exists (select 1 from `{users}` where load_id = @load_id and loaded_at >= @since)
 """
 
 LEDGER = """
@@ -66,16 +66,8 @@ insert into `{loads}` (
     loader_version, started_at, loaded_at
 )
 select
-    @load_id,
-    @source,
-    string_agg(distinct api_version, ', '),
-    string_agg(distinct seed, ', '),
-    @users_asked,
-    @users_received,
-    count(*),
-    @loader_version,
-    @started_at,
-    max(loaded_at)
+    @load_id, @source, string_agg(distinct api_version, ', '), string_agg(distinct seed, ', '),
+    @users_asked, @users_received, count(*), @loader_version, @started_at, max(loaded_at)
 from `{users}`
 where
     load_id = @load_id
@@ -88,6 +80,8 @@ DECIDE = """
 update `{loads}` set decision = @decision, decided_at = current_timestamp()
 where load_id = @load_id
 """
+
+LANDED = "select users_landed from `{loads}` where load_id = @load_id"
 
 LAST_LOADS = """
 select loaded_at, load_id, users_landed, api_version, decision, source from `{loads}`

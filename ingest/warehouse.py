@@ -7,10 +7,9 @@ A run that dies leaves `users` as it was or complete; the next run of the same l
 
 import hashlib
 import logging
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -19,22 +18,26 @@ from uuid import uuid4
 
 from google.api_core.exceptions import Conflict, GoogleAPIError, NotFound
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
-from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigquery import Client, LoadJob, LoadJobConfig, QueryJob, QueryJobConfig
+from google.cloud.bigquery import ScalarQueryParameter as Parameter
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from requests import RequestException
 
 from ingest import __version__, tables
-from ingest.answers import Page
+from ingest.answers import Page, SourceError
 from ingest.logs import event
 from ingest.parts import parts
 from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# What Google's client raises where BigQuery refuses or does not answer.
+REFUSED = (GoogleAPIError, GoogleAuthError, RequestException)
 # How far back to look for users of a load that the ledger does not know. Loads that died between
 # the two statements are finished by running them again within that time.
 UNFINISHED = timedelta(days=30)
+_TYPES = {str: "STRING", int: "INT64", type(None): "INT64", datetime: "TIMESTAMP"}
 
 
 class LandingError(RuntimeError):
@@ -44,23 +47,15 @@ class LandingError(RuntimeError):
 class OtherUsersError(LandingError):
     """A load id that holds other users than are to be landed under it."""
 
-    def __init__(self, load_id: str, landed: int, given: int) -> None:
-        """`landed`, `given`: how many users there are, and how many there were to be."""
-        super().__init__(
-            f"load {load_id} holds {landed:,} users, and {given:,} were to be landed under its "
-            "name; nothing was landed: give them another --load-id"
-        )
 
-
-def connect(settings: Settings) -> bigquery.Client:
+def connect(settings: Settings) -> Client:
     """Return a client with the machine's own credentials, or for an emulator with none."""
     emulator = settings.bigquery_emulator_host
-    return bigquery.Client(
-        project=settings.google_cloud_project,
-        location=settings.bigquery_location,
-        credentials=AnonymousCredentials() if emulator else None,  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": emulator} if emulator else None,
-    )
+    project, location = settings.google_cloud_project, settings.bigquery_location
+    if not emulator:
+        return Client(project, location=location)
+    nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return Client(project, nobody, location=location, client_options={"api_endpoint": emulator})
 
 
 class Warehouse:
@@ -81,77 +76,70 @@ class Warehouse:
         try:
             loads = self.client.get_table(self.loads, retry=self._first_call)
             for column in tables.LOADS[len(loads.schema) :]:
-                self.ask(
-                    "alter table `{loads}` add column if not exists "
-                    f"{column.name} {column.field_type}"
-                )
+                added = f"{column.name} {column.field_type}"
+                self.ask(f"alter table `{self.loads}` add column if not exists {added}")
         except NotFound:
-            made = tables.dataset(self.dataset, self.client.location)
-            self.client.create_dataset(made, exists_ok=True, retry=self.retry)
+            dataset = tables.dataset(self.dataset, self.client.location)
+            self.client.create_dataset(dataset, exists_ok=True, retry=self.retry)
             for table in (tables.users(self.users), tables.loads(self.loads)):
                 self.client.create_table(table, exists_ok=True, retry=self.retry)
 
     def landed(self, load_id: str) -> int | None:
         """Return how many users the ledger says that a load landed; None if it knows none."""
-        rows = self.ask(
-            "select users_landed from `{loads}` where load_id = @load_id", load_id=load_id
-        )
+        rows = self.ask(tables.LANDED, load_id=load_id)
         return rows[0].users_landed if rows else None
 
-    def ask(self, sql: str, **values: Any) -> list[Any]:
+    def ask(self, sql: str, staging: str = "", **values: Any) -> list[Any]:
         """Run a statement with `values` as its parameters and return its rows."""
-        job = self._query(sql.format(loads=self.loads), **values)
-        return list(job.result(retry=self.retry))
+        return list(self._query(sql, staging, values).result(retry=self.retry))
 
     def land(self, load_id: str, pages: Iterator[Page], asked: int | None, source: str) -> int:
         """Land all `pages` as the load `load_id` and return how many users it holds.
 
         `asked` (users; None where nothing was asked, but files replayed) and `source` go into the
-        ledger. Whatever `pages` raises passes through, with nothing landed.
+        ledger. Raises SourceError where users that were asked for came twice. Whatever `pages`
+        raises passes through; in either case nothing is landed.
         """
         started_at = datetime.now(UTC)
-        with self._staging() as staging:
+        values = {"load_id": load_id, "since": started_at - UNFINISHED}
+        staging = f"{self.dataset}.landing_{uuid4().hex}"
+        self.client.create_table(tables.staging(staging), exists_ok=True, retry=self.retry)
+        try:
             received = self._stage(parts(pages, load_id), staging)
-            staged = self.client.get_table(staging, retry=self.retry).num_rows
-            if staged != received:
-                raise LandingError(
-                    f"{staging} holds {staged} rows after {received} were sent; nothing was landed"
+            (staged,) = self.ask(tables.STAGED, staging, users_asked=asked)
+            if staged.users != received:
+                held = f"{staging} holds {staged.users} rows after {received} were sent"
+                raise LandingError(f"{held}; nothing was landed")
+            if asked and staged.different != asked:
+                raise SourceError(
+                    f"asked for {asked} users of {source}: only {staged.different} of those that "
+                    "came differ, the API sent some twice"
                 )
-            log.info("all %s users are staged", f"{staged:,}", extra=event("staged", users=staged))
-            since = started_at - UNFINISHED
-            self._once("users", tables.LAND, staging=staging, load_id=load_id, since=since)
-            self._once(
-                "ledger",
-                tables.LEDGER,
-                load_id=load_id,
-                since=since,
-                source=source,
-                users_asked=asked,
-                users_received=received,
-                loader_version=__version__,
-                started_at=started_at,
-            )
-        landed = self.landed(load_id)
+            log.info("all %d users are staged", received, extra=event("staged", users=received))
+            moved = self._once("users", tables.LAND, staging, values)
+            values |= {"source": source, "users_asked": asked, "users_received": received}
+            values |= {"loader_version": __version__, "started_at": started_at}
+            written = self._once("ledger", tables.LEDGER, staging, values)
+        finally:
+            with suppress(*REFUSED):  # it expires
+                self.client.delete_table(staging, not_found_ok=True, retry=self._first_call)
+        if (moved, written) != (received, 1):  # another run of the load has done a part of it
+            self.expect(load_id, self.landed(load_id), received)
+        return received
+
+    def expect(self, load_id: str, landed: int | None, users: int) -> None:
+        """Raise LandingError unless as many users `landed` as were to be landed."""
         if landed is None:
             raise LandingError(f"{self.loads} has no row of load {load_id}: run the load again")
-        if landed != received:
-            raise OtherUsersError(load_id, landed, received)
-        return landed
-
-    @contextmanager
-    def _staging(self) -> Iterator[str]:
-        name = f"{self.dataset}.landing_{uuid4().hex}"
-        self.client.create_table(tables.staging(name), exists_ok=True, retry=self.retry)
-        try:
-            yield name
-        finally:
-            with suppress(GoogleAPIError, RequestException):  # it expires
-                self.client.delete_table(name, not_found_ok=True, retry=self._first_call)
+        if landed != users:
+            raise OtherUsersError(
+                f"load {load_id} holds {landed:,} users, and {users:,} were to be landed under its "
+                "name; nothing was landed: give them another --load-id"
+            )
 
     def _stage(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
         """Send each part while the next is being fetched; return how many users were sent."""
-        received = 0
-        sent: list[Future[bigquery.LoadJob]] = []
+        received, sent = 0, list[Future[LoadJob]]()
         with ThreadPoolExecutor(1) as sender:
             for file, received in files:
                 if sent:
@@ -161,14 +149,10 @@ class Warehouse:
             part.result().result(retry=self.retry)
         return received
 
-    def _send(self, file: IO[bytes], staging: str, received: int) -> bigquery.LoadJob:
-        config = bigquery.LoadJobConfig(
-            source_format=bigquery.SourceFormat.PARQUET,
-            schema=tables.STAGING,
-            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-            write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-        )
+    def _send(self, file: IO[bytes], staging: str, received: int) -> LoadJob:
         job_id = f"randomuser-part-{uuid4().hex}"
+        config = LoadJobConfig(source_format="PARQUET", schema=tables.STAGING)
+        config.create_disposition, config.write_disposition = "CREATE_NEVER", "WRITE_APPEND"
         # An upload has retries of its own, which know no rate limit and count, not time.
         upload = self.retry(partial(self.client.load_table_from_file, num_retries=0))
         with file:
@@ -176,43 +160,31 @@ class Warehouse:
                 job = upload(file, staging, rewind=True, job_config=config, job_id=job_id)
             except Conflict:  # it was sent twice: the first answer was lost
                 job = self.client.get_job(job_id, retry=self.retry)  # type: ignore[assignment]
-        log.info("sent %s users", f"{received:,}", extra=event("sent", users=received))
+        log.info("sent %d users", received, extra=event("sent", users=received))
         return job
 
-    def _once(self, step: str, sql: str, *, load_id: str, staging: str = "", **values: Any) -> None:
-        """Run a statement of which no two may run at once for one load.
+    def _once(self, step: str, sql: str, staging: str, values: dict[str, Any]) -> int | None:
+        """Run a statement of which no two may run at once for a load; return the rows it wrote.
 
         BigQuery takes a job id once, so the id is the lock: whoever finds it taken waits for
         that job, then runs the statement under the next id, to find its work done.
         """
-        key = hashlib.sha256(f"{self.dataset} {load_id}".encode()).hexdigest()[:32]
-        sql = sql.format(users=self.users, loads=self.loads, staging=staging)
+        key = hashlib.sha256(f"{self.dataset} {values['load_id']}".encode()).hexdigest()[:32]
         for attempt in count(1):
             job_id = f"randomuser-{step}-{key}-{attempt}"
             try:
-                job = self._query(sql, job_id, load_id=load_id, **values)
-                job.result(retry=self.retry, job_retry=None)
+                job = self._query(sql, staging, values, job_id)
+                rows = job.result(retry=self.retry, job_retry=None).num_dml_affected_rows
                 log.info("%s written", step, extra=event("written", table=step))
-                return
-            except Conflict:
-                # Waits; how the other job ended does not matter.
-                other = self.client.get_job(job_id, retry=self.retry)
-                other.exception()  # type: ignore[no-untyped-call]
+                return rows
+            except Conflict:  # waits for the other job; how that ends does not matter
+                self.client.get_job(job_id, retry=self.retry).exception()  # type: ignore[no-untyped-call]
+        raise AssertionError
 
-    def _query(self, sql: str, job_id: str | None = None, **values: Any) -> bigquery.QueryJob:
-        parameters = [
-            ScalarQueryParameter(name, _TYPES[name], value) for name, value in values.items()
-        ]
+    def _query(
+        self, sql: str, staging: str, values: dict[str, Any], job_id: str | None = None
+    ) -> QueryJob:
+        sql = sql.format(users=self.users, loads=self.loads, staging=staging)
+        parameters = [Parameter(name, _TYPES[type(it)], it) for name, it in values.items()]
         config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
-        return self.client.query(
-            sql, job_config=config, job_id=job_id, retry=self.retry, job_retry=None
-        )
-
-
-_TYPES = defaultdict(
-    lambda: "STRING",
-    since="TIMESTAMP",
-    started_at="TIMESTAMP",
-    users_asked="INT64",
-    users_received="INT64",
-)
+        return self.client.query(sql, config, job_id, retry=self.retry, job_retry=None)

@@ -1,6 +1,5 @@
 """A randomuser.me that is ill: it answers as a test tells it to, on loopback."""
 
-import gzip
 import json
 import socket
 import struct
@@ -158,16 +157,18 @@ def stalled_inside(handler: Handler, _: Query) -> None:
     handler.close_connection = True
 
 
-def drip(first: bytes = b"", **headers: Any) -> Fault:
-    """Give `first` and then a byte now and again, without an end."""
+def drip(handler: Handler, _: Query) -> None:
+    """A byte now and again, without an end."""
+    handler.head(Content_Length=10_000)
+    while not handler.api.ended.wait(0.02):
+        handler.wfile.write(b" ")
 
-    def fault(handler: Handler, _: Query) -> None:
-        handler.head(Content_Length=10_000, **headers)
-        handler.wfile.write(first)
-        while not handler.api.ended.wait(0.02):
-            handler.wfile.write(b" ")
 
-    return fault
+def drip_of_headers(handler: Handler, _: Query) -> None:
+    """A byte of the first header now and again, without an end."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Header: ")
+    while not handler.api.ended.wait(0.02):
+        handler.wfile.write(b"x")
 
 
 def garbage(handler: Handler, _: Query) -> None:
@@ -206,11 +207,6 @@ def large(*, chunked: bool, megabytes: int = 200) -> Fault:
             handler.api.sent += len(data)
 
     return fault
-
-
-def bomb(handler: Handler, _: Query) -> None:
-    """200 MB that were packed into 200 kB."""
-    handler.send(gzip.compress(MEGABYTE) * 200, Content_Encoding="gzip")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ FIELDS += "registered_at, postcode, latitude, unusual_fields"
 # JSON texts of odd values, for anywhere in a user and in a user's place.
 ODD = [
     *("null", "true", "0", "-1.5", '""', '" "', "[]", "{}", "[[1], {}]", '{"a": {"b": 1}}'),
-    *('"text"', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"'),
+    *('"text"', '"\\u0000"', '"a\\u0000b"', '"\\ud83d\\ude00"'),
     *("1e400", "-1e400", str(10**40), "1e-400", "12345678901234567890", "1.50", "-0", "1E2"),
     *('"2023-02-30T00:00:00Z"', '"0000-01-01T00:00:00Z"', '"infinity"', '"-infinity"', '"nan"'),
     *('"epoch"', '"now"', '"29999-01-01T00:00:00Z"', '"2023-02-28T24:00:00Z"', '"2023-02-28"'),
@@ -194,8 +194,7 @@ def same(text: str) -> str:
 
 LOGIN = '{"uuid": "00000000-0000-4000-8000-000000000001", "username": "u", "password": "p"}'
 CASES = {
-    '{"half a character": "\\ud800"}': "the user is not JSON to BigQuery, and is kept as text",
-    LOGIN[:-1] + f', "salt": {"[" * 2000}{"]" * 2000}' + "}": "",
+    '{"past every range": 1e400}': "the user is not JSON to BigQuery, and is kept as text",
     "null": "the user is not a JSON object",
     "[1, 2]": "the user is not a JSON object",
     '"text"': "the user is not a JSON object",

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+import yaml
+from conftest import ROOT, Run
 from conftest import Warehouse as Tables
 from google.api_core.exceptions import NotFound
 from log_lines import for_people
 
-from ingest import __version__, api, files, tables
+from ingest import __version__, answers, api, tables
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import Warehouse
 
@@ -68,6 +69,18 @@ def test_a_ledger_of_an_earlier_version_is_given_the_columns_that_it_lacks(
     assert nothing.returncode == 1 and "has no load y: nothing was accepted" in nothing.stderr
 
 
+def test_a_column_of_raw_is_described_as_the_sources_yaml_begins_to_describe_it() -> None:
+    folder = ROOT / "models/staging/randomuser"
+    docs = (folder / "_randomuser__docs.md").read_text()
+    blocks = dict(re.findall(r"{% docs (\w+) %}\n(.*?)\n{% enddocs %}", docs, re.DOTALL))
+    (source,) = yaml.safe_load((folder / "_randomuser__sources.yml").read_text())["sources"]
+    for table, schema in zip(source["tables"], (tables.USERS, tables.LOADS), strict=True):
+        assert [it["name"] for it in table["columns"]] == [it.name for it in schema]
+        for column, ours in zip(table["columns"], schema, strict=True):
+            text = re.sub(r"{{ doc\('(\w+)'\) }}", lambda it: blocks[it[1]], column["description"])
+            assert ours.description and text.startswith(ours.description.removesuffix("."))
+
+
 def answer(file: Path, users: list[Any]) -> Path:
     info = {"seed": "abc", "results": len(users), "page": 1, "version": "1.4"}
     file.write_text(json.dumps({"results": users, "info": info}, ensure_ascii=False), "utf-8")
@@ -103,7 +116,7 @@ def test_users_of_three_pages_land_in_order_and_once(
     assert {row[3:5] for row in rows} == {(api.seed_of("x"), "1.4")}
     assert {row[5] for row in rows} <= set(range(24, 33))
     password = Settings.model_fields["randomuser_password"].default
-    pages = api.pages(api_url, 2500, api.seed_of("x"), password, 1)
+    pages = api.pages(api_url, 2500, api.seed_of("x"), password, 60)
     sent = [json.loads(bytes(user))["login"]["uuid"] for page in pages for user in page.users]
     assert [row[2] for row in rows] == sent
 
@@ -155,7 +168,7 @@ def test_a_replay_lands_as_sent_whatever_a_user_is_and_a_second_one_lands_nothin
     assert "1e400" in str(payloads[5][0])  # past every range: the digits that were sent stay
 
     assert last_line(run("ingest", "--from-file", file)).startswith("Already loaded: 6 users")
-    assert landed() == [(files.load_id_of([file]), 1, 6)]
+    assert landed() == [(answers.load_id_of([file]), 1, 6)]
     ledger = f"select source, users_asked, users_received, seed from {raw}.loads"
     assert warehouse.rows(ledger) == [(str(file), None, 6, "abc")]
 
@@ -165,10 +178,10 @@ class Dying(Warehouse):
 
     before = ""
 
-    def _once(self, step: str, *arguments: Any, **values: Any) -> None:
+    def _once(self, step: str, *arguments: Any) -> int | None:
         if step == self.before:
             raise KeyboardInterrupt
-        super()._once(step, *arguments, **values)
+        return super()._once(step, *arguments)
 
 
 @pytest.fixture
@@ -190,7 +203,7 @@ def test_a_load_that_died_before_a_statement_is_finished_by_the_next_run(
     dying.before = step
     dying.prepare()
     with pytest.raises(KeyboardInterrupt):
-        dying.land("died", files.pages([file]), None, str(file))
+        dying.land("died", answers.saved_pages([file]), None, str(file))
     assert landed() == ([] if step == "users" else [("died", 0, 5)])
 
     done = run("ingest", "--load-id", "died", "--from-file", file)
