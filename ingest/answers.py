@@ -9,6 +9,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -27,20 +28,12 @@ class Info(msgspec.Struct):
     version: str
 
 
-class Answer(msgspec.Struct):
-    """The body of an answer; `results` holds each user's JSON text."""
-
-    results: list[msgspec.Raw] | None = None
-    info: Info | None = None
-    error: str | None = None
-
-
 class Page(msgspec.Struct):
-    """Users of one answer, in order and as sent; `fetched_at`: when it was complete, UTC."""
+    """Users of one answer, in order and as sent; `fetched_at`: when it was read, UTC."""
 
     info: Info
-    users: list[msgspec.Raw]
-    fetched_at: datetime
+    users: list[msgspec.Raw] = msgspec.field(name="results")
+    fetched_at: datetime = msgspec.field(default_factory=partial(datetime.now, UTC), name="-")
 
 
 def read_page(body: bytes, origin: str) -> Page:
@@ -48,32 +41,22 @@ def read_page(body: bytes, origin: str) -> Page:
     body = body.removeprefix(BOM_UTF8)  # what an editor may have put before a saved answer
     try:
         str(body, "utf-8")  # users are not decoded by msgspec, so it does not look at their bytes
-        answer = msgspec.json.decode(body, type=Answer)
-    except msgspec.ValidationError as error:
-        raise SourceError(
-            f"{origin} is not an answer of the randomuser API: {error}; a good one is "
-            '{"results": [...], "info": {"seed", "results", "page", "version"}}'
-        ) from None
+        page = msgspec.json.decode(body, type=Page)
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        is_json = isinstance(error, msgspec.ValidationError)
+        kind = "an answer of the randomuser API" if is_json else "JSON"
         place = re.search(r"(?:\(byte|position) (\d+)", str(error))
         at = int(place[1]) if place else 0
-        near = f"{'there it reads' if at else 'it begins'} {body[max(0, at - 30) : at + 30]!r}"
-        raise SourceError(f"{origin} is not JSON: {error}; {near}") from None
+        near = f"{'there it reads' if at else 'it begins'} {body[max(0, at - 30) : at + 60]!r}"
+        raise SourceError(f"{origin} is not {kind}: {error}; {near}") from None
     except RecursionError:
         raise SourceError(f"{origin} is nested too deep to be read") from None
-    users, info = answer.results, answer.info
-    if answer.error is not None:
-        raise SourceError(f"{origin} is an error of the API: {answer.error[:200]}")
-    if users is None or info is None:
-        missing = f"no {'results' if users is None else 'info'}, without which it can't be checked"
-        raise SourceError(f"{origin} is not an answer of the randomuser API: it has {missing}")
-    if not users:
+    if not page.users:
         raise SourceError(f"{origin} holds no users: the API answers so in an outage")
-    if info.results != len(users):
-        raise SourceError(
-            f"{origin} says that it holds {info.results} users and holds {len(users)}"
-        )
-    return Page(info, users, datetime.now(UTC))
+    if page.info.results != len(page.users):
+        says = f"says that it holds {page.info.results} users and holds {len(page.users)}"
+        raise SourceError(f"{origin} {says}")
+    return page
 
 
 def saved_pages(files: list[Path]) -> Iterator[Page]:

@@ -11,14 +11,12 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from itertools import count
 from random import uniform
 from threading import Thread
 from time import monotonic, sleep
 
 import msgspec
 import requests
-from requests.exceptions import ChunkedEncodingError
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
@@ -29,7 +27,6 @@ log = logging.getLogger(__name__)
 
 PAGE_USERS = 1_000  # the API's cap is 5,000; smaller pages keep memory and retries small
 DEFAULT_VERSION = "1.4"  # what the API answers where the URL names no version
-CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60  # for one answer, from the request to its last byte
 UNREACHED_SECONDS = 30  # a service that has never been reached has most likely another URL
 UNREACHED = "; is RANDOMUSER_URL right, and can this machine reach it?"
@@ -48,12 +45,11 @@ def seed_of(load_id: str) -> str:
 
 
 def pages(url: str, users: int, seed: str, password: str, retry_seconds: float) -> Iterator[Page]:
-    """Yield the pages of `users` users in order; raises SourceError at the first wrong one.
+    """Yield the pages of `users` users in order; raises SourceError.
 
-    No answer is one as well, after `retry_seconds`.
+    That is for a wrong answer, or none within `retry_seconds`.
     """
-    named = re.search(r"/(\d+\.\d+)/?$", url)
-    version = named[1] if named else DEFAULT_VERSION
+    version = re.search(r"/(\d+\.\d+)/?$", url)
     with _Client(retry_seconds) as client:
         for number, first in enumerate(range(0, users, PAGE_USERS), start=1):
             started, size = monotonic(), min(PAGE_USERS, users - first)
@@ -65,8 +61,8 @@ def pages(url: str, users: int, seed: str, password: str, retry_seconds: float) 
             except SourceError as error:
                 raise SourceError(f"asked for {asked}: {error}") from None
             page = read_page(body, f"the answer to {asked}")
-            expected, got = (seed, size, number, version), msgspec.structs.astuple(page.info)
-            if got != expected:
+            expected = (seed, size, number, version[1] if version else DEFAULT_VERSION)
+            if (got := msgspec.structs.astuple(page.info)) != expected:
                 what = f"expected (seed, users, page, version) {expected}, got {got}"
                 raise SourceError(f"asked for {asked}: {what}")
             about = event("page", page=number, users=size, seconds=round(monotonic() - started, 3))
@@ -83,10 +79,7 @@ class _BusyError(Exception):
 
 
 class _Client(requests.Session):
-    """Asks for a page for up to `seconds`.
-
-    The waits grow, differ from run to run, and are no shorter than the service's Retry-After.
-    """
+    """Asks for a page for up to `seconds`, with waits that grow and differ from run to run."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -100,10 +93,10 @@ class _Client(requests.Session):
     def body(self, url: str, parameters: dict[str, str]) -> bytes:
         """Return the body of an answer with HTTP 200; raises SourceError."""
         started, first_wait = monotonic(), min(2.0, self._seconds / 32)
-        backoff = first_wait
-        for tries in count(1):
-            # A socket's timeout begins anew with each byte: so a thread asks, and is left to
-            # itself when the time is up.
+        tries = 0
+        while True:
+            tries += 1
+            # A socket's timeout begins anew with each byte: so a thread asks, and may be left.
             future: Future[bytes] = Future()
             Thread(target=self._ask, args=(future, url, parameters), daemon=True).start()
             try:
@@ -114,43 +107,40 @@ class _Client(requests.Session):
             except _BusyError as busy:
                 error = busy
             spent = monotonic() - started
-            left = self._seconds - self._answer_seconds  # the last answer is in time too
-            left = (left if self._reached else min(left, UNREACHED_SECONDS)) - spent
+            limit = self._seconds - self._answer_seconds  # the last answer is in time too
+            left = (limit if self._reached else min(limit, UNREACHED_SECONDS)) - spent
             if left <= 0 or error.after > left:
                 tried = f"{tries} {'try' if tries == 1 else 'tries'} in {spent:.0f} s"
                 alone = f"; it asks to be left alone for {error.after:.0f} s more"
                 hint = (alone if error.after else "") if self._reached else UNREACHED
-                limit = f"(RETRY_SECONDS is {self._seconds:g}){hint}"
-                raise SourceError(f"{error}; given up after {tried} {limit}")
+                tried += f" (RETRY_SECONDS is {self._seconds:g}){hint}"
+                raise SourceError(f"{error}; given up after {tried}")
+            backoff = min(first_wait * 2 ** min(tries - 1, 9), MAX_WAIT)
             wait = max(backoff, error.after) + uniform(0, first_wait)  # noqa: S311
             wait = max(min(wait, left), error.after)
             page, seconds = int(parameters["page"]), round(wait, 3)
             about = event("retry", page=page, came=str(error), tries=tries, seconds=seconds)
             log.warning("page %d: %s; asking again in %.1f s", page, error.came, wait, extra=about)
             sleep(wait)
-            backoff = min(2 * backoff, MAX_WAIT)
-        raise AssertionError
 
     def _ask(self, future: Future[bytes], url: str, parameters: dict[str, str]) -> None:
-        timeout = (min(CONNECT_SECONDS, self._answer_seconds / 2), 2 * self._answer_seconds)
-        came = "no answer"
+        connect, came = min(10, self._answer_seconds / 2), "no answer"
+        timeout = (connect, 2 * self._answer_seconds)  # the read's ends a thread that was left
         try:
             with self.get(url, params=parameters, timeout=timeout, stream=True) as answer:
                 self._reached, came = True, "no whole answer"
                 future.set_result(_body(answer))
-        except (requests.ConnectionError, ChunkedEncodingError, HTTPError) as error:
+        except (requests.RequestException, HTTPError) as error:
             future.set_exception(_BusyError(f"{came} ({_cause(error)})"))
-        except requests.RequestException as error:
-            future.set_exception(SourceError(f"cannot be asked for: {_cause(error)}"))
         except BaseException as error:
             future.set_exception(error)
 
 
 def _body(answer: requests.Response) -> bytes:
     came, headers = f"HTTP {answer.status_code} {answer.reason}", answer.headers
-    if target := headers.get("Location"):
-        raise SourceError(f"{came}, a redirect to {target[:200]!r}, which is not followed")
     if answer.status_code != requests.codes.ok:
+        if target := headers.get("Location"):
+            raise SourceError(f"{came}, a redirect to {target[:200]!r}, which is not followed")
         beginning, after = str(answer.raw.read1(200), "utf-8", "replace"), 0.0
         if answer.status_code not in BUSY:
             raise SourceError(f"{came}, {beginning!r}")
@@ -168,5 +158,5 @@ def _body(answer: requests.Response) -> bytes:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost reason: the outer ones repeat it in the libraries' own words."""
+    # The innermost reason: the outer ones repeat it in the libraries' own words.
     return _cause(error.__context__) if error.__context__ else one_line(error)

@@ -8,8 +8,6 @@ known by their content.
 import argparse
 import logging
 import signal
-from collections.abc import Generator, Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -18,16 +16,18 @@ from uuid import uuid4
 
 from google.api_core.exceptions import ClientError, Forbidden, NotFound, Unauthorized
 from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigquery import QueryJobConfig
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ingest import __version__, answers, api, commands, logs
+from ingest import __version__, answers, api, logs, tables
 from ingest.logs import event
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import REFUSED, LandingError, OtherUsersError, Warehouse
 
 log = logging.getLogger(__name__)
 
+CHECK_SECONDS = 10  # for each need; who waits is a person
 # What ends a run: the exit status, and the line that says so. The first that fits counts.
 _SAID = "BigQuery refused or did not answer: {error}; {unfinished}see that "
 _RIGHTS = "GOOGLE_CLOUD_PROJECT is right and this account may write there"
@@ -57,23 +57,21 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings.read(randomuser_users=flags.users)
         logs.begin(settings.log_level, load_id=load_id)
         if flags.check:
-            return commands.check(settings)
+            return _check(settings)
         if flags.list:
-            print(commands.last_loads(Warehouse(settings)))
+            print(_last_loads(Warehouse(settings)))
         elif flags.accept or flags.set_aside:
             decision = "accepted" if flags.accept else "set aside"
-            print(commands.decide(Warehouse(settings), load_id, decision))
+            print(_decide(Warehouse(settings), load_id, decision))
         else:
             print(_load(flags, load_id, settings))
         return 0
     except BaseException as error:
         lands = not (flags.list or flags.accept or flags.set_aside)
-        texts = {
-            "error": logs.one_line(error),
-            "id": quote(load_id),
-            "unfinished": "the load is not finished: " if lands else "",
-            "again": f", and run it again with --load-id {quote(load_id)}" if lands else "",
-        }
+        texts = {"error": logs.one_line(error), "id": quote(load_id), "unfinished": "", "again": ""}
+        if lands:
+            texts["unfinished"] = "the load is not finished: "
+            texts["again"] = f", and run it again with --load-id {quote(load_id)}"
         for kinds, status, line in _ENDS:
             if isinstance(error, kinds):
                 return logs.failed("ingest", line.format_map(texts), status)
@@ -83,38 +81,109 @@ def main(arguments: list[str] | None = None) -> int:
 def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
     asked = None if flags.from_file else settings.randomuser_users
     if asked is None:
-        source, pages = " ".join(map(str, flags.from_file)), answers.saved_pages(flags.from_file)
+        source, total = " ".join(map(str, flags.from_file)), len(flags.from_file)
+        pages = answers.saved_pages(flags.from_file)
     else:
-        source, seed = settings.randomuser_url, api.seed_of(load_id)
-        pages = api.pages(source, asked, seed, settings.randomuser_password, settings.retry_seconds)
+        source, total = settings.randomuser_url, -(-asked // api.PAGE_USERS)
+        seed, password = api.seed_of(load_id), settings.randomuser_password
+        pages = api.pages(source, asked, seed, password, settings.retry_seconds)
     begun = monotonic()
     begins = event("begun", users=asked, source=source)
     log.info("load %s of %s begins", load_id, source, extra=begins)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users (load {load_id})"
-    with closing(_shown(pages, asked)) as shown:
+    bar = tqdm(pages, total=total, unit="page", disable=None)  # None: where nobody is watching
+    with logging_redirect_tqdm(), bar:  # log lines go above the bar
         if flags.dry_run:
-            users = sum(len(page.users) for page in shown)
+            users = sum(len(page.users) for page in bar)
             return f"Would load {users:,} users into {table}; nothing was landed"
         warehouse = Warehouse(settings)
         warehouse.prepare()
         landed = warehouse.landed(load_id)
         if landed is not None:
-            warehouse.expect(load_id, landed, asked or sum(len(page.users) for page in shown))
+            warehouse.expect(load_id, landed, asked or sum(len(page.users) for page in bar))
             log.info("it landed before", extra=event("already_loaded", users=landed))
             return f"Already loaded: {landed:,} users in {table}; nothing to do"
-        landed = warehouse.land(load_id, shown, asked, logs.public(source))
+        landed = warehouse.land(load_id, iter(bar), asked, logs.public(source))
     ends = event("landed", users=landed, seconds=round(monotonic() - begun, 3))
     log.info("landed %d users in %.1f s", landed, ends["seconds"], extra=ends)
     return f"Loaded {landed:,} users into {table}"
 
 
-def _shown(pages: Iterator[answers.Page], asked: int | None) -> Generator[answers.Page]:
-    """Pass the pages on, with a progress bar where someone is watching."""
-    bar = tqdm(total=asked, unit="user", unit_scale=True, disable=None)  # None: where nobody is
-    with logging_redirect_tqdm(), bar:  # log lines go above the bar
-        for page in pages:
-            bar.update(len(page.users))
-            yield page
+def _last_loads(warehouse: Warehouse) -> str:
+    """Return the last loads, the newest first, as lines of text; times are UTC."""
+    lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load and source"]
+    for row in warehouse.ask(tables.LAST_LOADS):
+        about = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
+        lines.append(f"{about}  {row.decision or '':<9}  {row.load_id}  {row.source}")
+    return "\n".join(lines)
+
+
+def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
+    """Write down what was decided of a load and say what follows; raises LandingError."""
+    warehouse.prepare()  # a ledger of an earlier version lacks the columns
+    if warehouse.landed(load_id) is None:
+        missing = f"{warehouse.loads} has no load {load_id}: nothing was {decision}"
+        raise LandingError(f"{missing}; `python -m ingest --list` shows the last loads")
+    warehouse.ask(tables.DECIDE, load_id=load_id, decision=decision)
+    takes = "the next `dbt build` takes its users into the marts"
+    if decision == "set aside":
+        takes = "no `dbt build` takes its users into the marts; if they are there already, "
+        takes += "`dbt build --full-refresh` takes them out"
+    return f"Load {load_id} is {decision}: {takes}"
+
+
+def _check(settings: Settings) -> int:
+    """Print of each need what was found or what to do; return the exit status."""
+    settings = settings.model_copy(update={"retry_seconds": CHECK_SECONDS})
+    status = 0
+    for need, look in (
+        ("settings", lambda it: f"project {it.google_cloud_project}"),
+        ("API", _api),
+        ("credentials", _credentials),
+        ("queries (roles/bigquery.jobUser)", _queries),
+        ("raw dataset (roles/bigquery.dataEditor)", _dataset),
+    ):
+        try:
+            print(logs.public(f"ok       {need}: {look(settings)}"), flush=True)
+        except (answers.SourceError, *REFUSED, OSError) as error:
+            status = 1
+            print(logs.public(f"MISSING  {need}: {logs.one_line(error)}"), flush=True)
+            if look is _credentials:
+                break
+    return status
+
+
+def _api(settings: Settings) -> str:
+    url, password = settings.randomuser_url, settings.randomuser_password
+    (page,) = api.pages(url, 1, api.seed_of("check"), password, settings.retry_seconds)
+    return f"{url} answers, version {page.info.version}"
+
+
+def _credentials(settings: Settings) -> str:
+    Warehouse(settings)
+    emulator = settings.bigquery_emulator_host
+    return f"none are sent to {emulator}" if emulator else "found"
+
+
+def _queries(settings: Settings) -> str:
+    warehouse, dry_run = Warehouse(settings), QueryJobConfig(dry_run=True, use_query_cache=False)
+    warehouse.client.query("select 1", dry_run, retry=warehouse.retry, job_retry=None)
+    return f"may be run in {warehouse.client.location}"
+
+
+def _dataset(settings: Settings) -> str:
+    warehouse = Warehouse(settings)
+    client, name, retry = warehouse.client, warehouse.dataset, warehouse.retry
+    try:
+        place = client.get_dataset(name, retry=retry).location
+    except NotFound:
+        return f"{name} is not there; the first load makes it, if roles/bigquery.user allows it"
+    if place != client.location:
+        raise OSError(f"{name} lies in {place}, and BIGQUERY_LOCATION is {client.location}")
+    table = f"{name}.landing_{uuid4().hex}"
+    client.create_table(tables.staging(table), retry=retry)
+    client.delete_table(table, retry=retry, not_found_ok=True)
+    return f"{name} takes tables"
 
 
 def _read(arguments: list[str] | None) -> argparse.Namespace:

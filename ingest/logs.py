@@ -1,9 +1,8 @@
 """What operators read on standard error: a line an event.
 
-On a terminal a line is for people. Anywhere else it is a JSON object that can be searched: `at`
-(UTC), `level`, `logger`, `message`, what was bound (`load_id`), and what an event brings along:
-its name (`event`), `page`, `users`, `seconds` and the like. No line holds a password, a token or a
-webhook.
+On a terminal a line is for people. Anywhere else it is a JSON object: `at` (UTC), `level`,
+`logger`, `message`, what was bound (`load_id`), and what an event brings along: its name
+(`event`), `page`, `users`, `seconds` and the like. None holds a password, a token or a webhook.
 """
 
 import json
@@ -39,10 +38,7 @@ def event(name: str, **fields: object) -> dict[str, object]:
 
 
 def failed(program: str, message: str, status: int) -> int:
-    """Say why `program` ends, in one line for people and, unless they watch, as an event.
-
-    Returns `status`, the program's exit status.
-    """
+    """Say why `program` ends, in one line for people and in a log line; return `status`."""
     if not sys.stderr.isatty():
         logging.getLogger(program).error(message, extra=event("failed", status=status))
     print(f"{program}: {public(message)}", file=sys.stderr)

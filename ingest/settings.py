@@ -1,19 +1,13 @@
 """The loader's settings: the environment, then `.env`, then the defaults."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-FLAGS = {"randomuser_users": "--users"}
 
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the text names all of them."""
-
-
-def _with_scheme(host: str) -> str:
-    return host if not host or "://" in host else f"http://{host}"
 
 
 class Settings(BaseSettings):
@@ -27,7 +21,7 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(600, gt=0, le=86_400)
     google_cloud_project: str = Field(min_length=1)
     bigquery_location: str = Field("US", min_length=1)
-    bigquery_emulator_host: Annotated[str, AfterValidator(_with_scheme)] = ""
+    bigquery_emulator_host: str = ""
     raw_dataset: str = Field("raw_randomuser", pattern=r"^[A-Za-z0-9_]+$")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -40,9 +34,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             faults = []
             for fault in error.errors():
-                name, message = str(fault["loc"][0]), fault["msg"]
-                text = f"{message[0].lower()}{message[1:]}, got {fault['input']!r}"
+                name, text = str(fault["loc"][0]), f"{fault['msg']}, got {fault['input']!r}"
                 if fault["type"] == "missing":
                     text = "is not set (set it in the environment or in .env)"
-                faults.append(f"{FLAGS[name] if name in given else name.upper()}: {text}")
+                flag = f"--{name.removeprefix('randomuser_')}"
+                faults.append(f"{flag if name in given else name.upper()}: {text}")
             raise SettingsError("; ".join(faults)) from None

@@ -1,13 +1,20 @@
-"""The raw dataset: its tables and the statements that fill them.
+"""The raw dataset: its tables, and the files and statements that fill them.
 
 Descriptions say what a column means: as models/staging/randomuser/_randomuser__sources.yml begins
 to say it to dbt. A test holds the two together.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from tempfile import TemporaryFile
+from typing import IO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from google.cloud.bigquery import Dataset, SchemaField, Table, TimePartitioning
+
+from ingest.answers import Page
 
 _column = partial(SchemaField, mode="REQUIRED")
 USERS = [
@@ -20,9 +27,8 @@ USERS = [
     _column("fetched_at", "TIMESTAMP", description="When the API's answer was complete (UTC)."),
     _column("loaded_at", "TIMESTAMP", description="When the load landed in raw."),
 ]
-STAGING = [
-    SchemaField(it.name, it.field_type.replace("JSON", "STRING"), it.mode) for it in USERS[:-1]
-]  # the users as text, without the time of their landing
+# The users as text, without the time of their landing.
+STAGING = [SchemaField(c.name, c.field_type.replace("JSON", "STRING"), c.mode) for c in USERS[:-1]]
 LOADS = [
     _column("load_id", "STRING", description="The load that brought this version."),
     _column("source", "STRING", description="The API's URL, or the files that were replayed."),
@@ -38,20 +44,30 @@ LOADS = [
     SchemaField("decided_at", "TIMESTAMP", description="When that was decided (UTC)."),
 ]
 
+# Many pages go into one load job, of which BigQuery allows a table 1,500 a day; the fewer, the
+# less of a load is sent while the rest is still being fetched.
+PART_USERS = 10_000
+
+_TYPES = {"STRING": pa.string(), "INT64": pa.int64(), "TIMESTAMP": pa.timestamp("us", "UTC")}
+SCHEMA = pa.schema([pa.field(c.name, _TYPES[c.field_type], nullable=False) for c in STAGING])
+# No two payloads are the same: to look for it takes time and memory.
+_REPEATED = ["load_id", "page", "api_version", "seed", "fetched_at"]
+# Arrow's own pool is made for speed and keeps what it once had; the system's gives it back when
+# told to, and with it what Python has freed.
+MEMORY = pa.system_memory_pool()
+pa.set_memory_pool(MEMORY)
+
 # The API must not send a user twice; of files that are replayed nobody has asked it.
 STAGED = """
-select
-    count(*) as users,
-    count(distinct if(@users_asked is null, null, md5(payload))) as different
+select count(*) as users, count(distinct if(@users_asked is null, null, md5(payload))) as different
 from `{staging}`
 """
 
 # A payload that is JSON, but not to BigQuery (a number past every range, say), is kept as a JSON
 # string of the text that was sent: nothing is lost, and one such user does not stop the load.
 LAND = """
-insert into `{users}` (
-    load_id, record_index, page, payload, api_version, seed, fetched_at, loaded_at
-)
+insert into `{users}`
+    (load_id, record_index, page, payload, api_version, seed, fetched_at, loaded_at)
 select
     load_id, record_index, page,
     coalesce(safe.parse_json(payload, wide_number_mode => 'round'), to_json(payload)),
@@ -62,16 +78,14 @@ where not exists (select 1 from `{users}` where load_id = @load_id and loaded_at
 
 LEDGER = """
 insert into `{loads}` (
-    load_id, source, api_version, seed, users_asked, users_received, users_landed,
-    loader_version, started_at, loaded_at
+    load_id, source, api_version, seed,
+    users_asked, users_received, users_landed, loader_version, started_at, loaded_at
 )
 select
     @load_id, @source, string_agg(distinct api_version, ', '), string_agg(distinct seed, ', '),
     @users_asked, @users_received, count(*), @loader_version, @started_at, max(loaded_at)
 from `{users}`
-where
-    load_id = @load_id
-    and loaded_at >= @since
+where load_id = @load_id and loaded_at >= @since
     and not exists (select 1 from `{loads}` where load_id = @load_id)
 having count(*) > 0
 """
@@ -85,8 +99,7 @@ LANDED = "select users_landed from `{loads}` where load_id = @load_id"
 
 LAST_LOADS = """
 select loaded_at, load_id, users_landed, api_version, decision, source from `{loads}`
-order by loaded_at desc
-limit 20
+order by loaded_at desc limit 20
 """
 
 
@@ -120,3 +133,34 @@ def staging(name: str) -> Table:
     table = Table(name, STAGING)
     table.expires = datetime.now(UTC) + timedelta(days=1)
     return table
+
+
+def parts(pages: Iterator[Page], load_id: str) -> Iterator[tuple[IO[bytes], int]]:
+    """Yield each part as an open Parquet file, and how many users have been packed so far.
+
+    Whoever takes a file closes it: then it is gone.
+    """
+    index, page = 0, next(pages, None)
+    while page:
+        file = TemporaryFile()  # noqa: SIM115 -- whoever takes it closes it
+        with pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=_REPEATED) as writer:
+            end_of_part = index + PART_USERS
+            while page and index < end_of_part:
+                writer.write_batch(_batch(page, load_id, index))
+                index += len(page.users)
+                page = None  # so that no more than one is held
+                page = next(pages, None)
+        MEMORY.release_unused()
+        yield file, index
+
+
+def _batch(page: Page, load_id: str, index: int) -> pa.RecordBatch:
+    users, info = page.users, page.info
+    values = (load_id, info.page, info.version, info.seed, page.fetched_at)
+    columns = {
+        name: pa.repeat(pa.scalar(value, SCHEMA.field(name).type), len(users))
+        for name, value in zip(_REPEATED, values, strict=True)
+    }
+    columns["record_index"] = pa.array(range(index, index + len(users)), pa.int64())
+    columns["payload"] = pa.array(map(bytes, users), pa.binary()).view(pa.string())  # it is UTF-8
+    return pa.RecordBatch.from_pydict(columns, SCHEMA)

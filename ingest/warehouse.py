@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import count
 from typing import IO, Any
 from uuid import uuid4
 
@@ -27,13 +26,11 @@ from requests import RequestException
 from ingest import __version__, tables
 from ingest.answers import Page, SourceError
 from ingest.logs import event
-from ingest.parts import parts
 from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# What Google's client raises where BigQuery refuses or does not answer.
-REFUSED = (GoogleAPIError, GoogleAuthError, RequestException)
+REFUSED = (GoogleAPIError, GoogleAuthError, RequestException)  # what Google's client raises
 # How far back to look for users of a load that the ledger does not know. Loads that died between
 # the two statements are finished by running them again within that time.
 UNFINISHED = timedelta(days=30)
@@ -54,8 +51,9 @@ def connect(settings: Settings) -> Client:
     project, location = settings.google_cloud_project, settings.bigquery_location
     if not emulator:
         return Client(project, location=location)
+    url = {"api_endpoint": emulator if "://" in emulator else f"http://{emulator}"}
     nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
-    return Client(project, nobody, location=location, client_options={"api_endpoint": emulator})
+    return Client(project, nobody, location=location, client_options=url)
 
 
 class Warehouse:
@@ -96,25 +94,24 @@ class Warehouse:
     def land(self, load_id: str, pages: Iterator[Page], asked: int | None, source: str) -> int:
         """Land all `pages` as the load `load_id` and return how many users it holds.
 
-        `asked` (users; None where nothing was asked, but files replayed) and `source` go into the
-        ledger. Raises SourceError where users that were asked for came twice. Whatever `pages`
-        raises passes through; in either case nothing is landed.
+        `asked` (users; None for replayed files) and `source` go into the ledger. With SourceError,
+        for users that were asked for and came twice, or what `pages` raises, nothing is landed.
         """
         started_at = datetime.now(UTC)
         values = {"load_id": load_id, "since": started_at - UNFINISHED}
         staging = f"{self.dataset}.landing_{uuid4().hex}"
         self.client.create_table(tables.staging(staging), exists_ok=True, retry=self.retry)
         try:
-            received = self._stage(parts(pages, load_id), staging)
+            received = self._stage(tables.parts(pages, load_id), staging)
             (staged,) = self.ask(tables.STAGED, staging, users_asked=asked)
             if staged.users != received:
                 held = f"{staging} holds {staged.users} rows after {received} were sent"
                 raise LandingError(f"{held}; nothing was landed")
             if asked and staged.different != asked:
-                raise SourceError(
-                    f"asked for {asked} users of {source}: only {staged.different} of those that "
-                    "came differ, the API sent some twice"
+                twice = (
+                    f"only {staged.different} of those that came differ, the API sent some twice"
                 )
+                raise SourceError(f"asked for {asked} users of {source}: {twice}")
             log.info("all %d users are staged", received, extra=event("staged", users=received))
             moved = self._once("users", tables.LAND, staging, values)
             values |= {"source": source, "users_asked": asked, "users_received": received}
@@ -132,10 +129,10 @@ class Warehouse:
         if landed is None:
             raise LandingError(f"{self.loads} has no row of load {load_id}: run the load again")
         if landed != users:
-            raise OtherUsersError(
-                f"load {load_id} holds {landed:,} users, and {users:,} were to be landed under its "
-                "name; nothing was landed: give them another --load-id"
+            other = (
+                f"load {load_id} holds {landed:,} users, and {users:,} were to be landed under its"
             )
+            raise OtherUsersError(f"{other} name; nothing was landed: give them another --load-id")
 
     def _stage(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
         """Send each part while the next is being fetched; return how many users were sent."""
@@ -170,7 +167,9 @@ class Warehouse:
         that job, then runs the statement under the next id, to find its work done.
         """
         key = hashlib.sha256(f"{self.dataset} {values['load_id']}".encode()).hexdigest()[:32]
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             job_id = f"randomuser-{step}-{key}-{attempt}"
             try:
                 job = self._query(sql, staging, values, job_id)
@@ -179,7 +178,6 @@ class Warehouse:
                 return rows
             except Conflict:  # waits for the other job; how that ends does not matter
                 self.client.get_job(job_id, retry=self.retry).exception()  # type: ignore[no-untyped-call]
-        raise AssertionError
 
     def _query(
         self, sql: str, staging: str, values: dict[str, Any], job_id: str | None = None

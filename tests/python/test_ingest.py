@@ -259,7 +259,7 @@ def test_wrong_use_ends_with_status_2_and_says_what_is_wrong(
         (None, "cannot read {}: No such file"),
         ("<html>", "{} is not JSON: "),
         ("[1]", "{} is not an answer of the randomuser API: "),
-        ('{"error": "Uh oh"}', "{} is an error of the API: Uh oh"),
+        ('{"error": "Uh oh"}', "{} is not an answer of the randomuser API: "),
         (
             '{"results": [], "info": {"seed": "s", "results": 0, "page": 1, "version": "1.4"}}',
             "{} holds no users",

@@ -78,7 +78,7 @@ def test_a_wrong_level_is_wrong_use(run: Run) -> None:
     done = run("ingest", LOG_LEVEL="loud")
     assert done.returncode == 2
     (line,) = for_people(done.stderr)
-    assert "LOG_LEVEL: input should be 'DEBUG', 'INFO'" in line
+    assert "LOG_LEVEL: Input should be 'DEBUG', 'INFO'" in line
 
 
 def test_on_a_terminal_the_lines_are_for_people(run: Run) -> None:
@@ -96,7 +96,7 @@ def test_on_a_terminal_no_log_line_is_torn_by_the_progress_bar_or_longer_than_a_
     with faulty_api.faulty_api(fault, times=2) as served:
         flags = ("--users", "2500", "--load-id", "x")
         status, shown = on_a_terminal(run, *flags, RANDOMUSER_URL=served.url, RETRY_SECONDS="9")
-    assert status == 0 and "user/s" in shown
+    assert status == 0 and "page/s" in shown
     retries = [line for line in shown.split("\n") if "asking again" in line]
     assert len(retries) == 2
     for line in retries:
