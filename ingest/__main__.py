@@ -3,9 +3,8 @@
 import sys
 
 if __name__ == "__main__":
-    # Google's client and pyarrow import these where they are installed, and dbt-bigquery installs
-    # them: for DataFrames and gRPC, which the loader does not use, they would take half of its
-    # memory. None stands for a module that is not there.
+    # Google's client and pyarrow import these where they are installed, as dbt-bigquery does: for
+    # what the loader does not use, and with half of its memory. None: the module is not there.
     sys.modules |= dict.fromkeys(("grpc", "numpy", "pandas"))  # type: ignore[arg-type]
     from ingest.cli import main
 

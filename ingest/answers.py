@@ -43,8 +43,8 @@ def read_page(body: bytes, origin: str) -> Page:
         str(body, "utf-8")  # users are not decoded by msgspec, so it does not look at their bytes
         page = msgspec.json.decode(body, type=Page)
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        is_json = isinstance(error, msgspec.ValidationError)
-        kind = "an answer of the randomuser API" if is_json else "JSON"
+        kinds = ("JSON", "an answer of the randomuser API")
+        kind = kinds[isinstance(error, msgspec.ValidationError)]
         place = re.search(r"(?:\(byte|position) (\d+)", str(error))
         at = int(place[1]) if place else 0
         near = f"{'there it reads' if at else 'it begins'} {body[max(0, at - 30) : at + 60]!r}"

@@ -24,7 +24,6 @@ from ingest.answers import Page, SourceError, read_page
 from ingest.logs import event, one_line
 
 log = logging.getLogger(__name__)
-
 PAGE_USERS = 1_000  # the API's cap is 5,000; smaller pages keep memory and retries small
 DEFAULT_VERSION = "1.4"  # what the API answers where the URL names no version
 ANSWER_SECONDS = 60  # for one answer, from the request to its last byte
@@ -45,10 +44,7 @@ def seed_of(load_id: str) -> str:
 
 
 def pages(url: str, users: int, seed: str, password: str, retry_seconds: float) -> Iterator[Page]:
-    """Yield the pages of `users` users in order; raises SourceError.
-
-    That is for a wrong answer, or none within `retry_seconds`.
-    """
+    """Yield the pages of `users` users; SourceError: a wrong one, or none in `retry_seconds`."""
     version = re.search(r"/(\d+\.\d+)/?$", url)
     with _Client(retry_seconds) as client:
         for number, first in enumerate(range(0, users, PAGE_USERS), start=1):

@@ -26,20 +26,17 @@ from ingest.settings import Settings, SettingsError
 from ingest.warehouse import REFUSED, LandingError, OtherUsersError, Warehouse
 
 log = logging.getLogger(__name__)
-
-CHECK_SECONDS = 10  # for each need; who waits is a person
 # What ends a run: the exit status, and the line that says so. The first that fits counts.
 _SAID = "BigQuery refused or did not answer: {error}; {unfinished}see that "
-_RIGHTS = "GOOGLE_CLOUD_PROJECT is right and this account may write there"
 _DENIED = (Unauthorized, Forbidden, NotFound, GoogleAuthError)
 _ENDS = (
     (SettingsError, 2, "wrong settings: {error}"),
     (answers.SourceError, 1, "{error}; nothing was landed"),
     (OtherUsersError, 2, "{error}"),
     (LandingError, 1, "{error}"),
-    (_DENIED, 1, f"{_SAID}{_RIGHTS}{{again}}"),
-    (ClientError, 1, f"{_SAID}what it complains of is mended{{again}}"),
-    (REFUSED, 1, f"{_SAID}BigQuery (or BIGQUERY_EMULATOR_HOST, if set) is up{{again}}"),
+    (_DENIED, 1, _SAID + "GOOGLE_CLOUD_PROJECT is right and this account may write there{again}"),
+    (ClientError, 1, _SAID + "what it complains of is mended{again}"),
+    (REFUSED, 1, _SAID + "BigQuery (or BIGQUERY_EMULATOR_HOST, if set) is up{again}"),
     (KeyboardInterrupt, 130, "interrupted; to finish the load run it again with --load-id {id}"),
 )
 
@@ -60,8 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _check(settings)
         if flags.list:
             print(_last_loads(Warehouse(settings)))
-        elif flags.accept or flags.set_aside:
-            decision = "accepted" if flags.accept else "set aside"
+        elif decision := "accepted" if flags.accept else "set aside" if flags.set_aside else "":
             print(_decide(Warehouse(settings), load_id, decision))
         else:
             print(_load(flags, load_id, settings))
@@ -110,7 +106,6 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
 
 
 def _last_loads(warehouse: Warehouse) -> str:
-    """Return the last loads, the newest first, as lines of text; times are UTC."""
     lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load and source"]
     for row in warehouse.ask(tables.LAST_LOADS):
         about = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
@@ -119,7 +114,6 @@ def _last_loads(warehouse: Warehouse) -> str:
 
 
 def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
-    """Write down what was decided of a load and say what follows; raises LandingError."""
     warehouse.prepare()  # a ledger of an earlier version lacks the columns
     if warehouse.landed(load_id) is None:
         missing = f"{warehouse.loads} has no load {load_id}: nothing was {decision}"
@@ -133,8 +127,7 @@ def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
 
 
 def _check(settings: Settings) -> int:
-    """Print of each need what was found or what to do; return the exit status."""
-    settings = settings.model_copy(update={"retry_seconds": CHECK_SECONDS})
+    settings = settings.model_copy(update={"retry_seconds": 10})  # who waits is a person
     status = 0
     for need, look in (
         ("settings", lambda it: f"project {it.google_cloud_project}"),
@@ -187,18 +180,15 @@ def _dataset(settings: Settings) -> str:
 
 
 def _read(arguments: list[str] | None) -> argparse.Namespace:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        "python -m ingest", description=__doc__, formatter_class=form, allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser("python -m ingest", description=__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add, choose = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("--version", action="version", version=f"randomuser {__version__}")
     add("--load-id", type=_id, help="the load's identity; a scheduler gives its data interval")
     choose("--users", type=int, help="how many to ask for (RANDOMUSER_USERS, 1000)")
     choose("--from-file", type=Path, nargs="+", metavar="FILE", help="replay saved answers instead")
     choose("--list", action="store_true", help="show the last loads, and land nothing")
-    accept = "let a load that was held back, for its many rejected users, into the marts"
-    choose("--accept", type=_id, metavar="LOAD_ID", help=accept)
+    choose("--accept", type=_id, metavar="LOAD_ID", help="let a load in that was held back")
     choose("--set-aside", type=_id, metavar="LOAD_ID", help="keep a load out of the marts")
     choose("--check", action="store_true", help="say what is missing for a load, and land nothing")
     add("--dry-run", action="store_true", help="fetch and check every answer, land nothing")

@@ -11,22 +11,18 @@ import re
 import sys
 from datetime import UTC, datetime
 
-PACKAGES = ("ingest", "publish")
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")  # of a URL: user:password@
 _bound: dict[str, object] = {}
 
 
 def begin(level: str = "INFO", **bound: object) -> None:
-    """Log from now on, the project's own events from `level` on, those of libraries less.
-
-    To begin again changes the level. What is `bound` is added to every JSON line from now on.
-    """
+    """Log from `level` on, and what is `bound` in every JSON line; the last call counts."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)  # the first time alone
     logging.captureWarnings(True)
-    for name in PACKAGES:
+    for name in ("ingest", "publish"):
         logging.getLogger(name).setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its "Retrying" repeats the whole query
     _bound.update(bound)

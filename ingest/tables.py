@@ -32,8 +32,7 @@ STAGING = [SchemaField(c.name, c.field_type.replace("JSON", "STRING"), c.mode) f
 LOADS = [
     _column("load_id", "STRING", description="The load that brought this version."),
     _column("source", "STRING", description="The API's URL, or the files that were replayed."),
-    _column("api_version", "STRING", description="Version of the API that answered."),
-    _column("seed", "STRING", description="Seed that the API answered with."),
+    *USERS[4:6],
     SchemaField("users_asked", "INT64", description="How many users were asked for."),
     _column("users_received", "INT64", description="How many users the answers held."),
     _column("users_landed", "INT64", description="How many rows of the load lie in `users`."),
@@ -47,7 +46,6 @@ LOADS = [
 # Many pages go into one load job, of which BigQuery allows a table 1,500 a day; the fewer, the
 # less of a load is sent while the rest is still being fetched.
 PART_USERS = 10_000
-
 _TYPES = {"STRING": pa.string(), "INT64": pa.int64(), "TIMESTAMP": pa.timestamp("us", "UTC")}
 SCHEMA = pa.schema([pa.field(c.name, _TYPES[c.field_type], nullable=False) for c in STAGING])
 # No two payloads are the same: to look for it takes time and memory.
@@ -77,10 +75,9 @@ where not exists (select 1 from `{users}` where load_id = @load_id and loaded_at
 """
 
 LEDGER = """
-insert into `{loads}` (
-    load_id, source, api_version, seed,
-    users_asked, users_received, users_landed, loader_version, started_at, loaded_at
-)
+insert into `{loads}`
+    (load_id, source, api_version, seed,
+    users_asked, users_received, users_landed, loader_version, started_at, loaded_at)
 select
     @load_id, @source, string_agg(distinct api_version, ', '), string_agg(distinct seed, ', '),
     @users_asked, @users_received, count(*), @loader_version, @started_at, max(loaded_at)
@@ -94,9 +91,7 @@ DECIDE = """
 update `{loads}` set decision = @decision, decided_at = current_timestamp()
 where load_id = @load_id
 """
-
 LANDED = "select users_landed from `{loads}` where load_id = @load_id"
-
 LAST_LOADS = """
 select loaded_at, load_id, users_landed, api_version, decision, source from `{loads}`
 order by loaded_at desc limit 20
@@ -136,10 +131,7 @@ def staging(name: str) -> Table:
 
 
 def parts(pages: Iterator[Page], load_id: str) -> Iterator[tuple[IO[bytes], int]]:
-    """Yield each part as an open Parquet file, and how many users have been packed so far.
-
-    Whoever takes a file closes it: then it is gone.
-    """
+    """Yield each part as an open Parquet file, to be closed, and the users packed so far."""
     index, page = 0, next(pages, None)
     while page:
         file = TemporaryFile()  # noqa: SIM115 -- whoever takes it closes it

@@ -29,11 +29,11 @@ from ingest.logs import event
 from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
-
 REFUSED = (GoogleAPIError, GoogleAuthError, RequestException)  # what Google's client raises
 # How far back to look for users of a load that the ledger does not know. Loads that died between
 # the two statements are finished by running them again within that time.
 UNFINISHED = timedelta(days=30)
+Values = dict[str, Any]  # of a statement's parameters
 _TYPES = {str: "STRING", int: "INT64", type(None): "INT64", datetime: "TIMESTAMP"}
 
 
@@ -47,9 +47,8 @@ class OtherUsersError(LandingError):
 
 def connect(settings: Settings) -> Client:
     """Return a client with the machine's own credentials, or for an emulator with none."""
-    emulator = settings.bigquery_emulator_host
     project, location = settings.google_cloud_project, settings.bigquery_location
-    if not emulator:
+    if not (emulator := settings.bigquery_emulator_host):
         return Client(project, location=location)
     url = {"api_endpoint": emulator if "://" in emulator else f"http://{emulator}"}
     nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
@@ -108,10 +107,8 @@ class Warehouse:
                 held = f"{staging} holds {staged.users} rows after {received} were sent"
                 raise LandingError(f"{held}; nothing was landed")
             if asked and staged.different != asked:
-                twice = (
-                    f"only {staged.different} of those that came differ, the API sent some twice"
-                )
-                raise SourceError(f"asked for {asked} users of {source}: {twice}")
+                came = f"asked for {asked} users of {source}: only {staged.different} of those that"
+                raise SourceError(f"{came} came differ, the API sent some twice")
             log.info("all %d users are staged", received, extra=event("staged", users=received))
             moved = self._once("users", tables.LAND, staging, values)
             values |= {"source": source, "users_asked": asked, "users_received": received}
@@ -129,10 +126,9 @@ class Warehouse:
         if landed is None:
             raise LandingError(f"{self.loads} has no row of load {load_id}: run the load again")
         if landed != users:
-            other = (
-                f"load {load_id} holds {landed:,} users, and {users:,} were to be landed under its"
-            )
-            raise OtherUsersError(f"{other} name; nothing was landed: give them another --load-id")
+            text = f"load {load_id} holds {landed:,} users, and {users:,} were to be landed under "
+            text += "its name; nothing was landed: give them another --load-id"
+            raise OtherUsersError(text)
 
     def _stage(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
         """Send each part while the next is being fetched; return how many users were sent."""
@@ -160,7 +156,7 @@ class Warehouse:
         log.info("sent %d users", received, extra=event("sent", users=received))
         return job
 
-    def _once(self, step: str, sql: str, staging: str, values: dict[str, Any]) -> int | None:
+    def _once(self, step: str, sql: str, staging: str, values: Values) -> int | None:
         """Run a statement of which no two may run at once for a load; return the rows it wrote.
 
         BigQuery takes a job id once, so the id is the lock: whoever finds it taken waits for
@@ -179,10 +175,8 @@ class Warehouse:
             except Conflict:  # waits for the other job; how that ends does not matter
                 self.client.get_job(job_id, retry=self.retry).exception()  # type: ignore[no-untyped-call]
 
-    def _query(
-        self, sql: str, staging: str, values: dict[str, Any], job_id: str | None = None
-    ) -> QueryJob:
+    def _query(self, sql: str, staging: str, values: Values, job_id: str = "") -> QueryJob:
         sql = sql.format(users=self.users, loads=self.loads, staging=staging)
         parameters = [Parameter(name, _TYPES[type(it)], it) for name, it in values.items()]
         config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
-        return self.client.query(sql, config, job_id, retry=self.retry, job_retry=None)
+        return self.client.query(sql, config, job_id or None, retry=self.retry, job_retry=None)
