@@ -125,6 +125,17 @@ CASES = {
         altered(lambda body: body[:-9]), "is not JSON: "
     ),
     "not UTF-8": Case(altered(lambda body: body.replace(b"uuid", b"\xff")), "is not JSON: 'utf-8'"),
+    "half a character in a user": Case(
+        altered(lambda body: body.replace(b'"uuid": "', rb'"uuid": "\ud800')), "is not JSON: "
+    ),
+    "a user nested 2,000 deep": Case(
+        altered(
+            lambda body: body.replace(
+                b'"uuid": ', b'"a": ' + b"[" * 2000 + b"]" * 2000 + b', "uuid": '
+            )
+        ),
+        "is nested too deep to be read",
+    ),
     "an `error` object": Case(said(b'{"error": "Uh oh"}'), """it begins b'{"error": "Uh oh"}'"""),
     "an `error` of three lines and a megabyte": Case(
         said(json.dumps({"error": "Uh\n\x1b[31m\noh" + "." * 10**6}).encode()),
