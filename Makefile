@@ -85,7 +85,7 @@ erd: setup  ## draw docs/erd.md anew
 	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
 
 cost: setup  ## count what an hourly run reads into docs/cost.md
-	PYTHONPATH=.:tests/python $(BIN)/python docs/cost.py > docs/cost.md.new && mv docs/cost.md.new docs/cost.md
+	DRAW=1 $(BIN)/python -m pytest tests/python/test_cost.py
 
 bench: setup .venv/bench/ready  ## measure against dlt and DuckDB into docs/benchmarks.md; QUICK=1: a try
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

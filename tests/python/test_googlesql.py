@@ -42,7 +42,7 @@ def test_the_recording_holds_a_statement_of_everything_that_the_project_builds_a
             expected.add("source.randomuser.randomuser.users")
         assert expected <= sent
     files = {it.file for it in recording.statements}
-    assert {"ingest/tables.py", "publish/csv_files.py", "publish/report.py"} <= files
+    assert {"ingest", "publish csv", "publish report", "publish alert"} <= files
     merged = {it.node_id for it in recording.statements if "merge into" in it.sql}
     assert {f"model.randomuser.{name}" for name in MARTS} <= merged
 

@@ -6,119 +6,82 @@ https://cloud.google.com/bigquery/docs/querying-partitioned-tables#use_a_constan
 """
 
 import re
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-import sqlglot
 from conftest import Run
-from sqlglot import exp
+from cost import Read, Reader
 from statements import Recording, Statement
 
 from ingest.tables import users
 
-LONGEST = timedelta(days=31)  # the loader looks for unfinished loads of the last 30 days
-TABLES = {"raw_of_prod.users", "base_randomuser__users"}
-BASE = {"model.randomuser.base_randomuser__users"}
+LONGEST = 31 * 24  # hours: the loader looks for unfinished loads of the last 30 days
+GUARDED = re.compile(r"\.(raw_of_prod\.users|base_randomuser__users)$")
+BASE = "model.randomuser.base_randomuser__users"
+READING = {BASE, "ingest", "publish alert", "publish report"}
+READING |= {f"model.randomuser.{mart}" for mart in ("users", "logins", "locations")}
+RECENT = "loaded_at >= timestamp_sub(current_timestamp(), interval 1 day)"
+TABLES = {
+    "p.raw_of_prod.users": ["load_id", "loaded_at"],
+    "p.d.base_randomuser__users": ["x", "loaded_at"],
+    "p.d.t": ["x", "loaded_at"],
+}
+
+Reads = list[tuple[Statement, dict[str, Read]]]
 
 
-def guarded(recording: Recording) -> set[str]:
-    """Name raw, base and the views of base: who filters such a view filters base."""
-    nodes = recording.manifest["nodes"].values()
-    return TABLES | {it["name"] for it in nodes if it["config"].get("materialized") == "view"}
+@pytest.fixture(scope="module")
+def reader(recording: Recording) -> Reader:
+    return Reader(recording.tables)
 
 
-def unpruned(statement: Statement, tables: set[str], now: datetime) -> list[str]:
-    """Name the tables that a statement reads without a recent constant on `loaded_at`."""
-    tree = sqlglot.parse_one(statement.sql, read="bigquery")
-    if isinstance(tree, exp.Create) and tree.kind == "VIEW":
-        return []  # reads nothing
-    parameters = {it.name: it.value for it in statement.parameters}
-    found = []
-    for table in tree.find_all(exp.Table):
-        name = table.name.split(".")[-1]
-        written = f"{table.db}.{name}" if table.db else ".".join(table.name.split(".")[-2:])
-        if not {name, written} & tables or isinstance(table.parent, exp.Insert | exp.Schema):
-            continue
-        condition = _condition(table)
-        bounds = [_bound(it, table.alias_or_name, parameters, now) for it in condition]
-        if not any(bound and now - bound < LONGEST for bound in bounds):
-            found.append(written)
-    return found
+@pytest.fixture(scope="module")
+def reads(recording: Recording, reader: Reader) -> Reads:
+    """What each statement reads that is not of a unit test."""
+    project = [it for it in recording.statements if "unit_test." not in (it.node_id or "")]
+    return [(it, reader.read(it.sql, it.parameters)) for it in project]
 
 
-def _condition(table: exp.Table) -> list[exp.Expr]:
-    """Give what must hold of every row that is read of a table: the parts of an `and`."""
-    around = table.find_ancestor(exp.Select, exp.Merge)
-    if isinstance(around, exp.Merge):
-        condition = around.args["on"]
-    else:
-        condition = around.args.get("where") if around else None
-    if condition is None:
-        return []
-    inner = condition.this if isinstance(condition, exp.Where) else condition
-    parts = inner.flatten() if isinstance(inner, exp.And) else [inner]
-    return [part.unnest() for part in parts]
-
-
-def _bound(
-    part: exp.Expr, alias: str, parameters: dict[str | None, Any], now: datetime
-) -> datetime | None:
-    """Give the constant that `loaded_at` must be greater than, if that is what a part says."""
-    column = part.this
-    if not (isinstance(part, exp.GTE | exp.GT) and isinstance(column, exp.Column)):
-        return None
-    if column.name != "loaded_at" or column.table not in ("", alias):
-        return None
-    constant = part.expression
-    if isinstance(constant, exp.Parameter):
-        return datetime.fromisoformat(str(parameters[constant.name]))
-    if isinstance(constant, exp.Cast) and isinstance(constant.this, exp.Literal):
-        return datetime.fromisoformat(constant.this.name)
-    if isinstance(constant, exp.TimestampSub) and isinstance(constant.this, exp.CurrentTimestamp):
-        unit = f"{constant.args['unit'].name.lower()}s"
-        return now - timedelta(**{unit: int(constant.args["expression"].name)})
-    return None
+def unpruned(reads: dict[str, Read]) -> list[str]:
+    """Name the tables that are read without a recent constant on `loaded_at`."""
+    return [it for it, read in reads.items() if GUARDED.search(it) and read.hours > LONGEST]
 
 
 def test_every_statement_of_an_incremental_run_reads_recent_partitions_of_raw_and_base_alone(
-    recording: Recording,
+    reads: Reads,
 ) -> None:
-    now, tables = datetime.now(UTC), guarded(recording)
-    sent = [it for it in recording.statements if it.phase == "incremental"]
-    reading = [it for it in sent if any(name.split(".")[-1] in it.sql for name in tables)]
-    assert len(reading) > 15
+    sent = [(it, found) for it, found in reads if it.phase == "incremental"]
+    assert {
+        it.node_id or it.file for it, found in sent if any(map(GUARDED.search, found))
+    } >= READING
     faults = {
         f"{it.file} ({it.node_id}) reads all of {', '.join(names)}:\n{it.sql}"
-        for it in sent
-        if (names := unpruned(it, tables, now))
+        for it, found in sent
+        if (names := unpruned(found))
     }
     assert not faults, "\n".join(faults)
 
 
-def test_raw_demands_a_filter_and_raw_and_base_are_partitioned_by_day(recording: Recording) -> None:
+@pytest.mark.usefixtures("reads")
+def test_raw_demands_a_filter_and_raw_and_base_are_partitioned_by_day(
+    recording: Recording, reader: Reader
+) -> None:
     raw = users("p.raw_of_prod.users").to_api_repr()
     assert raw["timePartitioning"] == {"type": "DAY", "field": "loaded_at"}
     assert raw["requirePartitionFilter"] is True
-    model = [it.sql for it in recording.statements if it.node_id in BASE]
-    base = [sql for sql in model if re.search(r"create or replace table .*__users`\n", sql)]
-    assert base and all("partition by timestamp_trunc(loaded_at, day)" in sql for sql in base)
+    base = recording.manifest["nodes"][BASE]["relation_name"]
+    assert reader.partitions[base.replace("`", "")] == 24
 
 
+@pytest.mark.usefixtures("reads")
 def test_a_view_of_base_hands_on_the_column_that_base_is_partitioned_by(
-    recording: Recording,
+    recording: Recording, reader: Reader
 ) -> None:
-    views = [
-        it
-        for it in recording.statements
-        if "create or replace view" in it.sql and it.phase == "first"
-    ]
+    nodes = [it for it in recording.manifest["nodes"].values() if BASE in it["depends_on"]["nodes"]]
+    views = [it["relation_name"] for it in nodes if it["config"]["materialized"] == "view"]
     assert len(views) == 4
     for view in views:
-        tree = sqlglot.parse_one(view.sql, read="bigquery")
-        (renamed,) = [it for it in tree.find_all(exp.CTE) if it.alias == "renamed"]
-        columns = [it for it in renamed.this.selects if it.alias_or_name == "loaded_at"]
-        assert [type(it) for it in columns] == [exp.Column]
+        found = reader.read(f"select loaded_at from {view} where {RECENT}")
+        assert [read.hours for read in found.values()] == [24]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +103,7 @@ def test_a_view_of_base_hands_on_the_column_that_base_is_partitioned_by(
     ],
 )
 def test_a_statement_without_a_recent_constant_on_the_partition_column_is_found(sql: str) -> None:
-    assert unpruned(Statement(sql), TABLES, datetime.now(UTC))
+    assert unpruned(Reader(TABLES).read(sql))
 
 
 def test_a_merge_into_a_table_without_the_column_it_is_pruned_by_is_refused(run: Run) -> None:
