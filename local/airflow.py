@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import requests
@@ -22,11 +22,9 @@ PROGRAM = ROOT / ".venv/airflow/bin/airflow"
 USUAL_PORT = 8080
 SECONDS_TO_START = 300  # on a busy machine; usually a quarter of a minute
 SECONDS_TO_STOP = 30
-COMPONENTS = {
-    "api-server": ["--workers", "1"],
-    "dag-processor": [],
-    "scheduler": ["--skip-serve-logs"],  # the page reads them from the disk
-}
+# Not `airflow standalone`: SIGTERM leaves what it started behind, it stays when a part of it dies,
+# and its servers of logs listen on every interface. The page reads logs from the disk.
+COMPONENTS = ("api-server", "dag-processor", "scheduler --skip-serve-logs")
 
 
 def environment(home: Path, port: int) -> dict[str, str]:
@@ -36,10 +34,8 @@ def environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         # No password: only this machine can reach the page.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         # In a container loopback would be the container's own: compose.yaml says who may come in.
@@ -55,12 +51,7 @@ def environment(home: Path, port: int) -> dict[str, str]:
 def free_port() -> int:
     """Return Airflow's usual port where it is free, else one that is."""
     for port in (int(os.environ.get("AIRFLOW__API__PORT", USUAL_PORT)), 0):
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)) as one:
             return int(one.getsockname()[1])
     raise OSError("no free port")
 
@@ -71,23 +62,21 @@ def run(home: Path, port: int) -> int:
     env = environment(home, port)
     url = env["AIRFLOW__API__BASE_URL"]
     with ExitStack() as stack:
-        log = stack.enter_context((home / "migrate.log").open("w"))
-        subprocess.run([PROGRAM, "db", "migrate"], env=env, stdout=log, stderr=log, check=True)
-        processes = []
-        for name, flags in COMPONENTS.items():
-            log = stack.enter_context((home / f"{name}.log").open("w"))
-            processes.append(
-                subprocess.Popen(
-                    [PROGRAM, name, *flags],
-                    env=env,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C is for this process, that stops them
-                )
+
+        def start(command: str) -> "subprocess.Popen[bytes]":
+            words = command.split()
+            log = stack.enter_context((home / f"{words[0]}.log").open("w"))
+            # In a session of its own: Ctrl-C is for this process, that stops them.
+            started = subprocess.Popen(
+                [PROGRAM, *words], env=env, stdout=log, stderr=log, start_new_session=True
             )
-            stack.callback(stop, processes[-1])
+            stack.callback(stop, started)
+            return started
+
+        migrated = start("db migrate").wait() == 0
+        processes = [start(it) for it in COMPONENTS if migrated]
         shown, until = False, time.monotonic() + SECONDS_TO_START
-        while all(it.poll() is None for it in processes) and (shown or time.monotonic() < until):
+        while {it.poll() for it in processes} == {None} and (shown or time.monotonic() < until):
             if not shown and answers(url):
                 shown = True
                 print(f"Airflow: {url}/dags/randomuser (Ctrl-C stops it)", flush=True)
@@ -98,10 +87,9 @@ def run(home: Path, port: int) -> int:
 
 def answers(url: str) -> bool:
     """Whether the page is there."""
-    try:
+    with suppress(requests.RequestException):
         return requests.get(f"{url}/api/v2/version", timeout=5).ok
-    except requests.RequestException:
-        return False
+    return False
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
@@ -128,8 +116,6 @@ def main() -> int:
         return 0
     except FileNotFoundError:
         print("airflow: it is not installed: run `make airflow`", file=sys.stderr)
-    except subprocess.CalledProcessError:
-        print("airflow: no database: migrate.log in LOCAL_DIR/airflow says why", file=sys.stderr)
     return 1
 
 
