@@ -9,7 +9,6 @@ asked, every run says so: what was said before lies there.
 """
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from google.api_core.exceptions import GoogleAPIError
@@ -61,7 +60,7 @@ def alert(settings: AlertSettings) -> str:
         found = [Finding("warehouse", ERROR, silence, now)]
         found += findings.of_tasks(settings.alert_failed_tasks or "", settings.alert_load_id, now)
         dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
-        slack.post(webhook, _text(dataset, found, {}), settings.retry_seconds)
+        slack.post(webhook, _text(dataset, found, {}))
         return f"Posted to Slack: {silence}"
 
 
@@ -69,7 +68,6 @@ def _alert(settings: AlertSettings, now: datetime) -> str:
     webhook, warehouse = settings.slack_webhook_url, Warehouse(settings)
     warehouse.prepare()
     client, table = warehouse.client, f"{warehouse.dataset}.alerts"
-    said.prepare(client, table)
     known = said.last(client, table)
     found = _found(settings, warehouse, set(known), now)
     news = _news(found, known, now, timedelta(hours=settings.alert_repeat_hours))
@@ -81,7 +79,7 @@ def _alert(settings: AlertSettings, now: datetime) -> str:
     text = _text(warehouse.dataset, news, known)
     if not webhook:
         return text
-    slack.post(webhook, text, settings.retry_seconds)
+    slack.post(webhook, text)
     try:
         said.add(client, table, news, datetime.now(UTC))
     except (GoogleAPIError, RequestException) as error:
@@ -136,14 +134,11 @@ def _news(
 
 
 def _text(dataset: str, news: list[Finding], known: dict[str, Said]) -> str:
-    lines = list(_lines(news, known))
-    more = len(lines) - MAX_LINES
-    rest = [f"... and {more} more: `python -m publish report`"] if more > 0 else []
-    return "\n".join([f"randomuser, {dataset}", *lines[:MAX_LINES], *rest])
-
-
-def _lines(news: list[Finding], known: dict[str, Said]) -> Iterator[str]:
-    for it in news:
+    lines = [f"randomuser, {dataset}"]
+    for it in news[:MAX_LINES]:
         still = "still " if it.key in known and known[it.key].state == it.state else ""
         text = it.text if len(it.text) <= MAX_LINE else f"{it.text[:MAX_LINE]}..."
-        yield f"- {still}{it.state}: {text}"
+        lines.append(f"- {still}{it.state}: {text}")
+    if (more := len(news) - MAX_LINES) > 0:
+        lines.append(f"... and {more} more: `python -m publish report`")
+    return "\n".join(lines)

@@ -28,9 +28,3 @@ def read(name: str) -> dict[str, Any]:
     except ValueError:
         raise PublishError(f"{path} is not whole: run `dbt build` again") from None
     return artifact
-
-
-def mart(manifest: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the manifest's entry of the mart `name`."""
-    node: dict[str, Any] = manifest["nodes"][f"model.randomuser.{name}"]
-    return node

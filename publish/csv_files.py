@@ -6,7 +6,7 @@ from pathlib import Path
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from publish.artifacts import PublishError, mart, read
+from publish.artifacts import PublishError, read
 
 MARTS = ("users", "logins", "locations")
 
@@ -19,11 +19,11 @@ def write(client: bigquery.Client, folder: Path, with_secrets: bool) -> dict[Pat
     PublishError where a mart is not there.
     """
     manifest = read("manifest")
+    nodes = [manifest["nodes"][f"model.randomuser.{it}"] for it in MARTS]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         written = {
-            folder / f"{name}.csv": _write(client, mart(manifest, name), folder, with_secrets)
-            for name in MARTS
+            folder / f"{it['name']}.csv": _write(client, it, folder, with_secrets) for it in nodes
         }
         for file in written:
             _unfinished(file).replace(file)

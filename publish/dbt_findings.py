@@ -18,9 +18,10 @@ _STATES |= {"runtime error": ERROR, "warn": WARNING}
 
 def of_sources(now: datetime) -> Iterator[Finding]:
     """Yield how fresh each source is that has a freshness in the project."""
-    artifact = _artifact("sources") or {"results": [], "metadata": {"generated_at": None}}
-    limits = _limits() | {it["unique_id"]: it["criteria"] for it in artifact["results"] if _ran(it)}
-    results = {it["unique_id"]: it for it in artifact["results"]}
+    artifact = _artifact("sources")
+    results = {it["unique_id"]: it for it in artifact["results"]} if artifact else {}
+    checked_at = datetime.fromisoformat(artifact["metadata"]["generated_at"]) if artifact else now
+    limits = _limits(results)
     if not limits | results:
         text = "no source's freshness has been checked: run `dbt source freshness`"
         yield Finding("source:all", ERROR, text, now)
@@ -28,36 +29,30 @@ def of_sources(now: datetime) -> Iterator[Finding]:
     yield Finding("source:all", WELL, "the freshness of the sources", now)
     for unique_id in sorted(limits | results):
         name = ".".join(unique_id.split(".")[-2:])
-        error_after = limits.get(unique_id, {}).get("error_after")
-        if unique_id not in results:
-            text = f"source `{name}` counts as stale: its freshness has not been checked"
-            yield Finding(f"source:{name}", ERROR, text, now)
-            continue
-        checked_at = datetime.fromisoformat(artifact["metadata"]["generated_at"])
-        if _given(error_after) and now - checked_at > _time(error_after):
-            text = (
-                f"source `{name}` counts as stale: its freshness has not been checked since "
-                f"{checked_at:%Y-%m-%d %H:%M} UTC, {_words(error_after)} are allowed"
-            )
-            yield Finding(f"source:{name}", ERROR, text, now)
+        result, limit = results.get(unique_id), limits.get(unique_id)
+        state, text, seen_at = ERROR, f"source `{name}` counts as stale: ", now
+        if not result:
+            text += "its freshness has not been checked"
+        elif limit and now - checked_at > timedelta(**{f"{limit['period']}s": limit["count"]}):
+            text += f"its freshness has not been checked since {checked_at:%Y-%m-%d %H:%M} UTC, "
+            text += f"{_words(limit)} are allowed"
+        elif result["status"] == "runtime error":
+            text, seen_at = f"{text}the check of its freshness failed", checked_at
         else:
-            yield _source(name, results[unique_id], checked_at)
+            state, seen_at = _STATES.get(result["status"], WELL), checked_at
+            text = f"source `{name}`{_age(result, state)}"
+        yield Finding(f"source:{name}", state, text, seen_at)
 
 
-def _source(name: str, result: dict[str, Any], checked_at: datetime) -> Finding:
-    state = _STATES.get(result["status"], WELL)
-    if not _ran(result):
-        text = f"source `{name}` counts as stale: the check of its freshness failed"
-    elif state == WELL:
-        text = f"source `{name}`"
-    else:
-        limit = result["criteria"]["error_after" if state == ERROR else "warn_after"]
-        # dbt gives the year 1 where there is no row.
-        ever = not result["max_loaded_at"].startswith("0001-")
-        hours = result["max_loaded_at_time_ago_in_s"] / 3600
-        newest = f"its newest load is {hours:,.1f} hours old" if ever else "it holds no recent load"
-        text = f"source `{name}` is stale: {newest}, {_words(limit)} are allowed"
-    return Finding(f"source:{name}", state, text, checked_at)
+def _age(result: dict[str, Any], state: str) -> str:
+    if state == WELL:
+        return ""
+    limit = result["criteria"]["error_after" if state == ERROR else "warn_after"]
+    # dbt gives the year 1 where there is no row.
+    ever = not result["max_loaded_at"].startswith("0001-")
+    hours = result["max_loaded_at_time_ago_in_s"] / 3600
+    newest = f"its newest load is {hours:,.1f} hours old" if ever else "it holds no recent load"
+    return f" is stale: {newest}, {_words(limit)} are allowed"
 
 
 def of_build() -> Iterator[Finding]:
@@ -68,9 +63,8 @@ def of_build() -> Iterator[Finding]:
     seen_at = datetime.fromisoformat(build["generated_at"])
     results = build["results"]
     # They are in the order in which they ended: what comes before a model that was skipped is why.
-    skipped = [
-        n for n, it in enumerate(results) if (_kind(it), it["status"]) == ("model", "skipped")
-    ]
+    statuses = [(_kind(it), it["status"]) for it in results]
+    skipped = [n for n, status in enumerate(statuses) if status == ("model", "skipped")]
     wrong = [n for n, it in enumerate(results) if _STATES.get(it["status"]) == ERROR]
     cause = max((n for n in wrong if n < skipped[0]), default=None) if skipped else None
     for number, result in enumerate(results):
@@ -110,23 +104,13 @@ def _artifact(name: str) -> dict[str, Any] | None:
         return None
 
 
-def _limits() -> dict[str, dict[str, Any]]:
-    """Return the freshness that the project demands, by the source's unique id."""
+def _limits(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the time after which no load is an error, by the source's unique id."""
     sources = (_artifact("manifest") or {"sources": {}})["sources"]
     demanded = {unique_id: it.get("freshness") or {} for unique_id, it in sources.items()}
-    return {unique_id: it for unique_id, it in demanded.items() if _given(it.get("error_after"))}
-
-
-def _ran(result: dict[str, Any]) -> bool:
-    return bool(result["status"] != "runtime error")
-
-
-def _given(limit: dict[str, Any] | None) -> bool:
-    return bool(limit and limit["count"])
-
-
-def _time(limit: dict[str, Any]) -> timedelta:
-    return timedelta(**{f"{limit['period']}s": limit["count"]})
+    demanded |= {key: it["criteria"] for key, it in results.items() if "criteria" in it}
+    limits = {unique_id: it.get("error_after") or {} for unique_id, it in demanded.items()}
+    return {unique_id: it for unique_id, it in limits.items() if it.get("count")}
 
 
 def _words(limit: dict[str, Any]) -> str:

@@ -1,60 +1,48 @@
 """A short summary of the last run, for people."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
-from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
-from publish.artifacts import PublishError, mart, read
+from publish.artifacts import PublishError, read
 from publish.csv_files import MARTS
-
-RAW = ("users", "loads")
-REJECTED_SINCE = timedelta(days=3)
 
 
 def text(client: bigquery.Client) -> str:
     """Return rows in each table, the tests' verdicts and freshness, as lines of text."""
     manifest = read("manifest")
+    entries = (manifest["sources"] | manifest["nodes"]).items()
+    tables = {key: it["relation_name"] for key, it in entries if it.get("relation_name")}
+    loads = tables["source.randomuser.randomuser.loads"]
+    rejected = tables["model.randomuser.stg_randomuser__rejected"]
     # The ledger, a row a load, knows how many users are in raw; to count rows reads no column.
-    raw, loads = (_relation(manifest, f"source.randomuser.randomuser.{it}") for it in RAW)
-    sql = f"select sum(users_landed) as n from {loads}"  # noqa: S608
-    counts = {"raw users": (_rows(client, sql), raw)}
+    counted = {
+        "raw users": (tables["source.randomuser.randomuser.users"], loads, "sum(users_landed)")
+    }
     for name in MARTS:
-        table = mart(manifest, name)["relation_name"]
-        sql = f"select count(*) as n from {table}"  # noqa: S608
-        counts[name] = (_rows(client, sql), table)
-    rejected = _relation(manifest, "model.randomuser.stg_randomuser__rejected")
-    since = datetime.now(UTC) - REJECTED_SINCE
-    sql = f"select count(*) as n from {rejected} where loaded_at >= @since"  # noqa: S608
-    days = f"{rejected}, of the last {REJECTED_SINCE.days} days"
-    counts["rejected"] = (_rows(client, sql, since=since), days)
+        mart = tables[f"model.randomuser.{name}"]
+        counted[name] = (mart, mart, "count(*)")
+    recent = f"{rejected} where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)"
+    counted["rejected"] = (f"{rejected}, of the last 3 days", recent, "count(*)")
     lines = ["rows"]
-    for name, (rows, relation) in counts.items():
-        lines.append(f"  {name:<10}{rows:>12}  {relation.replace('`', '')}")
+    for name, (shown, source, count) in counted.items():
+        rows = _value(client, f"select {count} as n from {source}")  # noqa: S608
+        lines.append(f"  {name:<10}{rows:>12}  {shown.replace('`', '')}")
     return "\n".join([*lines, *_tests(), *_freshness()])
 
 
-def _rows(client: bigquery.Client, sql: str, **values: datetime) -> str:
-    parameters = [ScalarQueryParameter(name, "TIMESTAMP", it) for name, it in values.items()]
-    config = QueryJobConfig(query_parameters=parameters)
+def _value(client: bigquery.Client, sql: str) -> str:
     try:
-        return f"{next(iter(client.query_and_wait(sql, job_config=config))).n or 0:,}"
+        return f"{next(iter(client.query_and_wait(sql))).n or 0:,}"
     except NotFound:
         return "not built"
 
 
-def _relation(manifest: dict, unique_id: str) -> str:  # type: ignore[type-arg]
-    entry = (manifest["sources"] | manifest["nodes"])[unique_id]
-    relation: str = entry["relation_name"]
-    return relation
-
-
 def _tests() -> list[str]:
     build = read("build")
-    results = [r for r in build["results"] if r["unique_id"].startswith("test.")]
-    verdicts = Counter(r["status"] for r in results)
+    results = [it for it in build["results"] if it["unique_id"].startswith("test.")]
+    verdicts = Counter(it["status"] for it in results)
     failed = verdicts["fail"] + verdicts["error"]
     skipped = f", {verdicts['skipped']} skipped" if verdicts["skipped"] else ""
     lines = [

@@ -30,23 +30,19 @@ class Said:
     at: datetime
 
 
-def prepare(client: bigquery.Client, table: str) -> None:
-    """Make the table where it is missing; its dataset is there."""
-    try:
-        client.get_table(table)
-    except NotFound:
-        made = Table(table, ALERTS)
-        made.description = "What `python -m publish alert` said. One row each time."
-        client.create_table(made, exists_ok=True)
-
-
 def last(client: bigquery.Client, table: str) -> dict[str, Said]:
-    """Return what was said last, by key."""
+    """Return what was said last, by key; make `table` where it is missing, its dataset is there."""
     sql = (
         "select key, array_agg(state order by said_at desc limit 1)[offset(0)] "  # noqa: S608
         f"as state, max(said_at) as said_at from `{table}` group by key order by key"
     )
-    return {row.key: Said(row.state, row.said_at) for row in client.query_and_wait(sql)}
+    try:
+        return {row.key: Said(row.state, row.said_at) for row in client.query_and_wait(sql)}
+    except NotFound:
+        made = Table(table, ALERTS)
+        made.description = "What `python -m publish alert` said. One row each time."
+        client.create_table(made, exists_ok=True)
+        return {}
 
 
 def add(client: bigquery.Client, table: str, findings: list[Finding], now: datetime) -> None:
@@ -56,11 +52,6 @@ def add(client: bigquery.Client, table: str, findings: list[Finding], now: datet
         for it in findings
     ]
     # By a load job, which costs nothing.
-    config = LoadJobConfig(
-        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
-        schema=ALERTS,
-        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-    )
+    config = LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON", schema=ALERTS)
     lines = BytesIO("\n".join(map(json.dumps, rows)).encode())
     client.load_table_from_file(lines, table, job_config=config).result()
