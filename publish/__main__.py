@@ -37,15 +37,17 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"Wrote {rows:,} rows to {file}")
         else:
             print(report.text(connect(settings)))
+        return 0
     except SettingsError as error:
-        return _failed(f"wrong settings: {error}", status=2)
+        message, status = f"wrong settings: {error}", 2
     except PublishError as error:
-        return _failed(str(error))
-    except OSError as error:
-        return _failed(f"cannot write {error.filename}: {error.strerror}")
+        message, status = str(error), 1
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        return _failed(f"BigQuery refused or did not answer: {' '.join(str(error).split())[:500]}")
-    return 0
+        why = " ".join(str(error).split())[:500]
+        message, status = f"BigQuery refused or did not answer: {why}", 1
+    except OSError as error:  # a RequestException is one too
+        message, status = f"cannot write {error.filename}: {error.strerror}", 1
+    return logs.failed("publish", message, status)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,10 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("report", help="print a summary of the last run")
     commands.add_parser("alert", help="say what has changed for the worse, or is over")
     return parser
-
-
-def _failed(message: str, status: int = 1) -> int:
-    return logs.failed("publish", message, status)
 
 
 if __name__ == "__main__":

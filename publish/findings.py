@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from google.cloud import bigquery
-from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
 from ingest.warehouse import UNFINISHED
 
@@ -41,16 +40,15 @@ def of_loads(
 
     A load that began to land within `patience` may still be about to write its row.
     """
+    ago = "timestamp_sub(current_timestamp(), interval {} {})".format
     sql = (
         f"select load_id, count(*) as users from `{raw}.users` "  # noqa: S608
-        "where loaded_at >= @since and loaded_at < @until "
+        f"where loaded_at >= {ago(UNFINISHED.days, 'day')} "
+        f"and loaded_at < {ago(int(patience.total_seconds()), 'second')} "
         f"and load_id not in (select load_id from `{raw}.loads`) "
         "group by load_id order by load_id"
     )
-    moments = {"since": now - UNFINISHED, "until": now - patience}
-    parameters = [ScalarQueryParameter(it, "TIMESTAMP", moment) for it, moment in moments.items()]
-    config = QueryJobConfig(query_parameters=parameters)
-    for row in client.query_and_wait(sql, job_config=config):
+    for row in client.query_and_wait(sql):
         text = f"load `{row.load_id}` is not finished, {row.users:,} users lie in raw: run it again"
         yield Finding(f"load:{row.load_id}", ERROR, text, now)
 
