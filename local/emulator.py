@@ -5,9 +5,11 @@ that it never outlives the process that started it, not even one that was killed
 """
 
 import asyncio
+import gc
 import os
 import socket
 import sys
+from copy import deepcopy
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,17 @@ import bqemulator.server
 import duckdb
 import duckdb_extensions
 import sqlglot
+from bqemulator.api import app
 from bqemulator.api.routes import jobs
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.server import EmulatorServer
 from bqemulator.sql import translator
 from bqemulator.versioning.snapshots import SnapshotManager
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.expressions import core
 
 from local.engine import Engine
 
@@ -44,13 +50,50 @@ SnapshotManager.capture = _capture_on_request  # type: ignore[method-assign, ass
 ScriptInterpreter._snapshot_dml_targets = _no_copy  # type: ignore[method-assign]
 bqemulator.server.DuckDBEngine = Engine  # type: ignore[attr-defined]
 
+# The emulator writes each job to the disk, and reads all of them again at every start; their rows
+# it forgets. Nobody asks for a job of an earlier run.
+DuckDBCatalogRepository._write_job = lambda *_: None  # type: ignore[method-assign]
+# It counts, times and names each request, for logs and metrics that nobody reads.
+for _unread in ("AccessLogMiddleware", "CorrelationIdMiddleware", "MetricsMiddleware"):
+    setattr(app, _unread, lambda app, **_: app)
+
+
+# The emulator parses a statement anew in each of some twenty steps, and sqlglot some templates for
+# each that it writes. Here each text is parsed once. Who only looks at the tree gets it as it is;
+# the other steps, which may change it, get a copy.
+LOOKS_ONLY = {
+    "bqemulator.catalog.ddl_sync",
+    "bqemulator.jobs.ddl_result",
+    "bqemulator.jobs.executor",
+    "bqemulator.jobs.routine_ddl",
+    "bqemulator.sql.catalog_schema",
+}
+_parsed = lru_cache(64)(sqlglot.parse_one)
+
+
+def _parsed_once(sql: str, **options: Any) -> Any:
+    tree, step = _parsed(sql, **options), sys._getframe(1)
+    looks = step.f_globals["__name__"] in LOOKS_ONLY or step.f_code is Dialect.generator.__code__
+    return tree if looks else tree.copy()
+
+
+def _copy(value: Any) -> Any:
+    """Copy a tree, or what a node of it carries: dictionaries of what cannot change, for most."""
+    if isinstance(value, exp.Expr):
+        return value.__deepcopy__(None)
+    return value.copy() if type(value) is dict else deepcopy(value)
+
+
+sqlglot.parse_one = _parsed_once  # type: ignore[assignment]
+core.deepcopy = _copy  # type: ignore[attr-defined, assignment]
+
 
 # BigQuery makes a table with an enforced contract by `create table (columns and keys) as (select
 # ...)`. The emulator takes a column list before a bare `select` alone, and no keys that are not
 # enforced. The list is left out: that the columns fit it, dbt has made sure of before.
 def _without_columns(sql: str) -> str:
     try:
-        statement = sqlglot.parse_one(sql, read="bigquery")
+        statement = _parsed(sql, read="bigquery")
     except sqlglot.ParseError:
         return sql  # the emulator says what is wrong with it
     if not (
@@ -60,19 +103,11 @@ def _without_columns(sql: str) -> str:
         and isinstance(statement.expression, exp.Query)
     ):
         return sql
+    statement = statement.copy()
     statement.set("this", statement.this.this)
     return statement.sql("bigquery")
 
 
-# The emulator parses a statement anew in each of some twenty steps.
-_parsed = lru_cache(64)(sqlglot.parse_one)
-
-
-def _copy_of_parsed(sql: str, **options: Any) -> Any:
-    return _parsed(sql, **options).copy()
-
-
-sqlglot.parse_one = _copy_of_parsed  # type: ignore[assignment]
 translator.rewrite_create_table_schema_ctas = _without_columns  # type: ignore[attr-defined, assignment]
 
 
@@ -117,6 +152,9 @@ async def serve(data_dir: Path, port_fd: int, host: str, port: int) -> None:
     )
     server = EmulatorServer(settings)
     await server.start()
+    # The garbage of parsed SQL is looked for seldom, and never in what the start has made.
+    gc.freeze()
+    gc.set_threshold(20_000)
     (data_dir / "port").write_text(str(server.rest_port))
     with os.fdopen(port_fd, "w") as pipe:
         pipe.write(f"{server.rest_port}\n")
@@ -136,6 +174,7 @@ def main() -> None:
     """Serve the folder named first on the command line; the port goes to the second."""
     data_dir, port_fd, host, port = sys.argv[1:]
     add_extension()
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # would be imported, but not used
     asyncio.run(serve(Path(data_dir), int(port_fd), host, int(port)))
 
 

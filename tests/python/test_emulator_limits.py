@@ -15,11 +15,13 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import requests
 from conftest import ROOT, Warehouse
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.credentials import AnonymousCredentials
@@ -36,6 +38,7 @@ PAGE = (ROOT / "docs/local-bigquery.md").read_text("utf-8")
 ROWS = [[cell.strip() for cell in row.split("|")] for row in re.findall(r"^\|(.*)\|$", PAGE, re.M)]
 DOCUMENTED = {what: cells for what, *cells in ROWS[2:]}  # below the head and its line
 RETRY = DEFAULT_RETRY.with_timeout(10)
+PACKAGE = "p"  # the project of the package's own server
 FIVE = [ScalarQueryParameter("five", "INT64", 5)]
 
 
@@ -79,7 +82,7 @@ def package(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> I
     with unpatched(tmp_path_factory.mktemp("unpatched"), sys.prefix) as said:
         url = f"http://127.0.0.1:{json.loads(said.splitlines()[-1])['port']}"
         nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
-        yield prepare(Client("p", credentials=nobody, client_options={"api_endpoint": url}))
+        yield prepare(Client(PACKAGE, credentials=nobody, client_options={"api_endpoint": url}))
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +120,20 @@ def rows_of_a_missing_table(client: Client, _: Path) -> str:
     return str(list(client.query_and_wait("select * from limits.missing", retry=RETRY)))
 
 
+def name_of_a_request(client: Client, _: Path) -> str:
+    headers = requests.get(f"{client._connection.API_BASE_URL}/healthz", timeout=10).headers
+    return "named" if "x-correlation-id" in headers else "nameless"
+
+
 def start_without_home_or_network(_: Client, tmp_path: Path) -> str:
     with unpatched(tmp_path / "data", str(tmp_path)) as said:
         return said
+
+
+def printed(code: str) -> str:
+    """Give the last line that Python prints; above it may be what the emulator logs."""
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
+    return output.splitlines()[-1]
 
 
 def answer(client: Client, limit: Limit, tmp_path: Path) -> str:
@@ -129,6 +143,9 @@ def answer(client: Client, limit: Limit, tmp_path: Path) -> str:
     try:
         if "ask" in limit:
             said = globals()[limit["ask"]](client, tmp_path)
+        if "code" in limit:
+            patch = "" if client.project == PACKAGE else "import local.emulator\n"
+            said = printed(patch + limit["code"])
         for sql in limit.get("run", []):
             said = query(client, sql, limit.get("job_id"))
         for text in limit.get("load", []):
@@ -157,6 +174,21 @@ def test_a_patch_makes_the_emulator_do_as_bigquery_does(
     what: str, project: Client, tmp_path: Path
 ) -> None:
     assert LIMITS[what]["bigquery"] in answer(project, LIMITS[what], tmp_path)
+
+
+def test_who_shares_a_parsed_statement_only_looks_at_it() -> None:
+    looks_only = printed("from local.emulator import LOOKS_ONLY; print(*LOOKS_ONLY)").split()
+    changes = re.compile(
+        r"\.(?:set|append|pop|transform|replace_children|add_comments)\([\"']|\.transform\("
+        r"|\.replace\((?![\"'])|\.pop\(\)|\.(?:args|meta)\[[^]]*\] =|\.type = |copy=False"
+        r"|(?:qualify|annotate_types|optimize)\("
+    )
+    for name in looks_only:
+        spec = find_spec(name)
+        assert spec and spec.origin
+        source = Path(spec.origin).read_text("utf-8")
+        assert "parse_one" in source, name
+        assert changes.findall(source) == [], name
 
 
 def test_every_limit_has_a_row_in_the_docs_that_names_files_of_the_project() -> None:
