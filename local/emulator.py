@@ -174,7 +174,6 @@ def main() -> None:
     """Serve the folder named first on the command line; the port goes to the second."""
     data_dir, port_fd, host, port = sys.argv[1:]
     add_extension()
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # would be imported, but not used
     asyncio.run(serve(Path(data_dir), int(port_fd), host, int(port)))
 
 
