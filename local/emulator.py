@@ -58,27 +58,20 @@ for _unread in ("AccessLogMiddleware", "CorrelationIdMiddleware", "MetricsMiddle
     setattr(app, _unread, lambda app, **_: app)
 
 
-# The emulator parses a statement anew in each of some twenty steps, and sqlglot some templates for
-# each that it writes. Here each text is parsed once. Who only looks at the tree gets it as it is;
-# the other steps, which may change it, get a copy.
-LOOKS_ONLY = {
-    "bqemulator.catalog.ddl_sync",
-    "bqemulator.jobs.ddl_result",
-    "bqemulator.jobs.executor",
-    "bqemulator.jobs.routine_ddl",
-    "bqemulator.sql.catalog_schema",
-}
-_parsed = lru_cache(64)(sqlglot.parse_one)
+# The emulator parses a statement anew in each of some twenty steps, and sqlglot its templates for
+# each statement that it writes. Here a text is parsed once: who only looks at the tree shares it,
+# who may change it gets a copy, and of what the nodes carry a shallow one.
+LOOKS_ONLY = {"catalog_schema", "ddl_result", "ddl_sync", "executor", "routine_ddl"}
+_parsed = lru_cache(32)(sqlglot.parse_one)
 
 
 def _parsed_once(sql: str, **options: Any) -> Any:
     tree, step = _parsed(sql, **options), sys._getframe(1)
-    looks = step.f_globals["__name__"] in LOOKS_ONLY or step.f_code is Dialect.generator.__code__
-    return tree if looks else tree.copy()
+    looks = step.f_globals["__name__"].split(".")[-1] in LOOKS_ONLY
+    return tree if looks or step.f_code is Dialect.generator.__code__ else tree.copy()
 
 
 def _copy(value: Any) -> Any:
-    """Copy a tree, or what a node of it carries: dictionaries of what cannot change, for most."""
     if isinstance(value, exp.Expr):
         return value.__deepcopy__(None)
     return value.copy() if type(value) is dict else deepcopy(value)
