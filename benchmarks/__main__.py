@@ -1,4 +1,4 @@
-"""Measure the project against dlt, against DuckDB alone and against itself: `make bench`.
+"""Measure the project against dlt with dbt, DuckDB alone and itself: `make bench`.
 
 The results lie in `.local/bench/results`, one file a case; docs/benchmarks.md is drawn from all of
 them, so that one case can be measured anew. What is measured, and how, is written there.

@@ -1,4 +1,4 @@
-"""The same users for both sides: from the stand-in API, or from its answers saved to files."""
+"""The same users for both sides: answers of the stand-in API, made once and kept in files."""
 
 import subprocess
 import sys
@@ -15,21 +15,8 @@ from ingest.settings import Settings
 LOAD_ID = "bench"
 SEED = seed_of(LOAD_ID)
 PASSWORD: str = Settings.model_fields["randomuser_password"].default
-FILE_USERS = 5_000
-CONCURRENCY = 2  # pages that dlt asks for at once; the loader asks for one after the other
-
-
-@contextmanager
-def saved_api(folder: Path, users: int) -> Iterator[str]:
-    """Serve pages of the loader's size over HTTP, saved in `folder` beforehand; yield the URL."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pages = {n: folder / f"page-{n:05}.json" for n in range(1, -(-users // PAGE_USERS) + 1)}
-    if missing := {n: file for n, file in pages.items() if not file.exists()}:
-        with api() as url:
-            for number, file in missing.items():
-                file.write_bytes(_ask(url, number, PAGE_USERS))
-    with api("benchmarks.saved_api", str(folder)) as url:
-        yield url
+CONCURRENCY = 2  # pages that the peer asks for at once; the loader asks for one after the other
+LINES_PAGES = 5  # pages whose users lie in one file of lines
 
 
 @contextmanager
@@ -49,31 +36,41 @@ def api(*module: str) -> Iterator[str]:
 
 
 class Answers:
-    """Saved answers of 5,000 users each, made where missing.
+    """Saved answers, each a page of the loader's size, made where missing.
 
-    Answer N is `answer-N.json`, as sent; the same users one a line are `users-N.ndjson`.
+    Page N is `page-N.json`, as sent; the users of pages 1 to 5 one a line are `users-1.ndjson`.
     """
 
-    def __init__(self, folder: Path, users: int, first: int = 1) -> None:
-        """Have `users` users saved in `folder`, from answer number `first` on."""
-        self.users = users
-        numbers = range(first, first + users // FILE_USERS)
-        self.files = [str(folder / f"answer-{number:05}.json") for number in numbers]
-        self.lines = [str(folder / f"users-{number:05}.ndjson") for number in numbers]
-        pairs = zip(numbers, map(Path, self.files), map(Path, self.lines), strict=True)
-        if missing := [pair for pair in pairs if not pair[1].exists()]:
+    def __init__(self, folder: Path, users: int, after: int = 0) -> None:
+        """Have `users` users saved in `folder`, those that follow the first `after` ones."""
+        self.folder, self.users = folder, users
+        numbers = range(after // PAGE_USERS + 1, (after + users) // PAGE_USERS + 1)
+        pages = {number: folder / f"page-{number}.json" for number in numbers}
+        parts = range(numbers.start, numbers.stop, LINES_PAGES)
+        lines = {number: folder / f"users-{number}.ndjson" for number in parts}
+        if not all(file.exists() for file in lines.values()):
             folder.mkdir(parents=True, exist_ok=True)
             with api() as url:
-                for pair in missing:
-                    _save(url, *pair)
+                for number, file in pages.items():
+                    file.write_bytes(_ask(url, number))
+        for number, file in lines.items():
+            if not file.exists():
+                few = range(number, number + LINES_PAGES)
+                file.write_bytes(b"".join(_lines(pages[page]) for page in few))
+        self.files, self.lines = ([str(file) for file in made.values()] for made in (pages, lines))
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve them over HTTP and yield the URL."""
+        with api("benchmarks.saved_api", str(self.folder)) as url:
+            yield url
 
 
-def _ask(url: str, number: int, users: int) -> bytes:
-    asked: dict[str, str | int] = {"seed": SEED, "password": PASSWORD}
-    return requests.get(url, asked | {"page": number, "results": users}, timeout=60).content
+def _ask(url: str, page: int) -> bytes:
+    asked: dict[str, str | int] = {"seed": SEED, "password": PASSWORD, "results": PAGE_USERS}
+    return requests.get(url, asked | {"page": page}, timeout=60).content
 
 
-def _save(url: str, number: int, file: Path, lines: Path) -> None:
-    body = _ask(url, number, FILE_USERS)
-    lines.write_bytes(b"".join(bytes(user) + b"\n" for user in read_page(body, str(number)).users))
-    file.write_bytes(body)
+def _lines(page: Path) -> bytes:
+    users = read_page(page.read_bytes(), page.name).users
+    return b"".join(bytes(user) + b"\n" for user in users)

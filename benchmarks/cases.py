@@ -1,16 +1,16 @@
 """The five cases. Each measures its sides in turn, round by round, and checks every outcome."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.answers import CONCURRENCY, LOAD_ID, PASSWORD, SEED, Answers, saved_api
+from benchmarks.answers import CONCURRENCY, LOAD_ID, PASSWORD, SEED, Answers
 from benchmarks.history import make
 from benchmarks.measure import Cost
 from benchmarks.ours import started
-from benchmarks.theirs import MARTS, peer
+from benchmarks.theirs import MARTS, RAW, TABLES, peer
 from ingest.api import PAGE_USERS
 
 Runs = dict[str, list[Cost]]
@@ -26,7 +26,7 @@ class Sizes:
     few: int = 5_000
     rounds: int = 3
     landings: tuple[int, ...] = (10_000, 100_000)
-    """Landings besides `many`, to see what the loader's memory depends on."""
+    """Landings over HTTP besides `many`, to see what the loader's memory depends on."""
 
 
 QUICK = Sizes(users=10_000, many=20_000, rounds=1, landings=(5_000, 10_000))
@@ -47,56 +47,65 @@ class Bench:
             self.runs[side].append(cost)
         print(f"  {side}: {cost.seconds:.2f} s{'' if keep else ' (warm-up)'}", flush=True)
 
-    def answers(self, users: int, first: int = 1) -> Answers:
+    def answers(self, users: int, after: int = 0) -> Answers:
         """Saved answers; they are kept from case to case."""
-        return Answers(self.folder / "answers", users, first)
+        return Answers(self.folder / "answers", users, after)
+
+
+def _asked(users: int) -> tuple[str, ...]:
+    return ("--users", str(users), "--load-id", LOAD_ID)
 
 
 def end_to_end(bench: Bench) -> None:
-    """From the API over HTTP to tables, against dlt tuned and (once) with its defaults."""
-    with saved_api(bench.folder / "answers", bench.sizes.users) as url:
+    """From the API over HTTP to tested tables, against dlt with dbt on DuckDB, and dlt alone."""
+    users = bench.sizes.users
+    with bench.answers(users).served() as url:
 
         def ours(users: int) -> Cost:
             with started(bench.folder / "ours", url) as project:
-                asked = ("--users", str(users), "--load-id", LOAD_ID)
-                cost = project.ingest(*asked) + project.build()
+                cost = project.ingest(*_asked(users)) + project.build()
                 project.expect(users)
                 return cost
 
-        def dlt(users: int, *flags: str) -> Cost:
-            asked = (url, SEED, PASSWORD, str(users), str(PAGE_USERS), str(CONCURRENCY), *flags)
+        def theirs(script: str, users: int, tables: Sequence[str], *, with_dbt: bool) -> Cost:
+            asked = (url, SEED, PASSWORD, str(users), str(PAGE_USERS), str(CONCURRENCY))
             folder = bench.folder / "theirs"
-            return peer("dlt_relational", folder, *asked, users=users, tables=MARTS)
+            return peer(script, folder, *asked, users=users, tables=tables, with_dbt=with_dbt)
 
-        users = bench.sizes.users
-        bench.measure("ours", lambda: ours(1_000), keep=False)
-        bench.measure("dlt", lambda: dlt(1_000), keep=False)
+        def dlt_and_dbt(users: int) -> Cost:
+            return theirs("dlt_raw", users, RAW + MARTS, with_dbt=True)
+
+        def dlt(users: int) -> Cost:
+            return theirs("dlt_relational", users, TABLES, with_dbt=False)
+
+        sides = {"dlt and dbt": dlt_and_dbt, "ours": ours, "dlt": dlt}
+        for side, run in sides.items():
+            bench.measure(side, partial(run, 1_000), keep=False)
         for _ in range(bench.sizes.rounds):
-            bench.measure("ours", lambda: ours(users))
-            bench.measure("dlt", lambda: dlt(users))
-        bench.measure("dlt, its defaults", lambda: dlt(users, "--defaults"))
+            for side, run in sides.items():
+                bench.measure(side, partial(run, users))
 
 
 def raw_landing(bench: Bench) -> None:
-    """From saved answers to raw, against dlt given Arrow tables; and the loader's memory."""
+    """From saved answers to raw, against dlt given Arrow tables; the loader's memory over HTTP."""
+    answers = bench.answers(bench.sizes.many)
 
-    def ours(answers: Answers) -> Cost:
-        with started(bench.folder / "ours") as project:
-            cost = project.ingest("--from-file", *answers.files)
-            project.expect(answers.users, built=False)
+    def ours(users: int, url: str = "") -> Cost:
+        with started(bench.folder / "ours", url) as project:
+            cost = project.ingest(*(_asked(users) if url else ("--from-file", *answers.files)))
+            project.expect(users, built=False)
             return cost
 
-    def dlt(answers: Answers) -> Cost:
+    def dlt() -> Cost:
         folder = bench.folder / "theirs"
-        return peer("dlt_raw", folder, *answers.lines, users=answers.users, tables=["users"])
+        return peer("dlt_raw", folder, *answers.lines, users=answers.users, tables=RAW)
 
-    for users in bench.sizes.landings:
-        fewer = bench.answers(users)
-        bench.measure(f"ours, {users}", partial(ours, fewer))
-    answers = bench.answers(bench.sizes.many)
     for _ in range(bench.sizes.rounds):
-        bench.measure("ours", lambda: ours(answers))
-        bench.measure("dlt", lambda: dlt(answers))
+        bench.measure("ours", lambda: ours(answers.users))
+        bench.measure("dlt", dlt)
+    with answers.served() as url:
+        for users in (*bench.sizes.landings, answers.users):
+            bench.measure(f"ours over HTTP, {users:,}", partial(ours, users, url))
 
 
 def limit(bench: Bench) -> None:
@@ -111,7 +120,7 @@ def limit(bench: Bench) -> None:
 
     def duckdb() -> Cost:
         folder = bench.folder / "theirs"
-        return peer("duckdb_alone", folder, *answers.lines, users=answers.users, tables=MARTS)
+        return peer("duckdb_alone", folder, *answers.lines, users=answers.users, tables=TABLES)
 
     bench.measure("DuckDB", duckdb, keep=False)
     for _ in range(bench.sizes.rounds):
@@ -122,7 +131,7 @@ def limit(bench: Bench) -> None:
 def growth(bench: Bench) -> None:
     """5,000 new users on top of a short history and of a long one."""
     few, many = bench.sizes.few, bench.sizes.many
-    new = bench.answers(few, first=many // few + 1)
+    new = bench.answers(few, after=many)
     states = {n: make(bench.folder / f"history-{n}", bench.answers(n)) for n in (few, many)}
 
     def ours(users: int) -> Cost:
@@ -150,8 +159,7 @@ def fixed_cost(bench: Bench) -> None:
         project.build()
         for number in range(bench.sizes.rounds + 1):
             warm = number > 0
-            bench.measure("with tests", lambda: load() + project.build(), keep=warm)
-            bench.measure("without tests", lambda: load() + project.dbt("run"), keep=warm)
+            bench.measure("nothing new", lambda: load() + project.build(), keep=warm)
             bench.measure("dbt parse", lambda: project.dbt("parse"), keep=warm)
             project.expect(few)
 

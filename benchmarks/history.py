@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
-from benchmarks.answers import FILE_USERS, Answers
+from benchmarks.answers import Answers
 from benchmarks.ours import RAW, started
+
+LOAD_USERS = 5_000
 
 # What was landed in one go becomes the loads that a schedule would have landed, the newest an hour
 # ago. A load's number stays recognizable, so that no id can meet a later one.
 SPREAD = f"""
 update `{RAW}.users`
 set
-    load_id = concat('hour-', cast(div(record_index, {FILE_USERS}) as string)),
-    record_index = mod(record_index, {FILE_USERS}),
+    load_id = concat('hour-', cast(div(record_index, {LOAD_USERS}) as string)),
+    record_index = mod(record_index, {LOAD_USERS}),
     fetched_at = timestamp_sub(current_timestamp(), interval (
-        {{loads}} - div(record_index, {FILE_USERS})
+        {{loads}} - div(record_index, {LOAD_USERS})
     ) hour),
     loaded_at = timestamp_sub(current_timestamp(), interval (
-        {{loads}} - div(record_index, {FILE_USERS})
+        {{loads}} - div(record_index, {LOAD_USERS})
     ) hour)
 where loaded_at >= timestamp '1970-01-01 00:00:00+00'
 """
@@ -39,7 +41,7 @@ def make(folder: Path, answers: Answers) -> Path:
     """Leave the tables after that history, built once with `--full-refresh`, in `folder`."""
     with started(folder) as project:
         project.ingest("--from-file", *answers.files)
-        project.sql(SPREAD.format(loads=answers.users // FILE_USERS), EMPTY_LEDGER, LEDGER)
+        project.sql(SPREAD.format(loads=answers.users // LOAD_USERS), EMPTY_LEDGER, LEDGER)
         project.build("--full-refresh")
         project.expect(answers.users)
     return folder

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.measure import BENCH_PYTHON
 
 OURS = ("dbt-core", "dbt-bigquery", "google-cloud-bigquery", "pyarrow", "bqemulator", "duckdb")
-THEIRS = ("dlt", "duckdb", "pyarrow")
+THEIRS = ("dlt", "dbt-core", "dbt-duckdb", "duckdb", "pyarrow")
 ASK = """
 import importlib.metadata, json, psutil, sys
 versions = {name: importlib.metadata.version(name) for name in sys.argv[1:]}

@@ -18,7 +18,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         page = parse_qs(urlsplit(self.path).query).get("page", ["1"])[0]
-        body = (FOLDER / f"page-{int(page):05}.json").read_bytes()
+        body = (FOLDER / f"page-{int(page)}.json").read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

@@ -1,12 +1,15 @@
-"""dlt landing users raw, by its fastest path: Arrow batches appended to a DuckDB file.
+"""dlt landing users raw, by its fastest path: Arrow tables appended to a DuckDB file.
 
     python dlt_raw.py FOLDER FILE...
+    python dlt_raw.py FOLDER URL SEED PASSWORD USERS PAGE_USERS CONCURRENCY
 
 FOLDER gets `peer.duckdb` and dlt's own working files. FILEs are NDJSON, one user a line, so that
-dlt has nothing to parse: we read whole answers and check them. Each file becomes one Arrow table
-with our raw columns, the payload as text. dlt does not normalize Arrow tables but passes them on as
-Parquet files, which DuckDB reads by itself
-(https://dlthub.com/docs/dlt-ecosystem/verified-sources/arrow-pandas).
+dlt has nothing to parse: we read whole answers and check them. From a URL come pages of PAGE_USERS
+users, CONCURRENCY of them asked for at once; orjson, which dlt brings, takes them apart. Each file
+or page becomes one Arrow table with our raw columns, the payload as text. dlt does not normalize
+Arrow tables but passes them on as Parquet files, which DuckDB reads by itself
+(https://dlthub.com/docs/dlt-ecosystem/verified-sources/arrow-pandas): so one worker is enough to
+normalize, and starts no further process.
 """
 
 import os
@@ -14,43 +17,73 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-FOLDER, FILES = Path(sys.argv[1]), sys.argv[2:]
-FILE_USERS = "100000"  # as many as ours packs into a part
+FOLDER, SOURCE = Path(sys.argv[1]), sys.argv[2:]
+IS_URL = SOURCE[0].startswith("http")
 
+# Before dlt is imported. Extract's workers do nothing but wait for answers: ours are as many.
 os.environ |= {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
-    "DATA_WRITER__BUFFER_MAX_ITEMS": FILE_USERS,
-    "DATA_WRITER__FILE_MAX_ITEMS": FILE_USERS,
-    "NORMALIZE__WORKERS": str(os.cpu_count() or 1),
+    "EXTRACT__WORKERS": SOURCE[-1] if IS_URL else "1",
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "25000",
+    "DATA_WRITER__FILE_MAX_ITEMS": "100000",
+    "NORMALIZE__WORKERS": "1",
     "LOAD__WORKERS": str(os.cpu_count() or 1),
     "LOAD__DELETE_COMPLETED_JOBS": "true",
 }
 
 import dlt
+import orjson
 import pyarrow as pa
+from dlt.sources.helpers import requests
 
 
-@dlt.resource(name="users", write_disposition="append")
-def users():
+def raw(payloads: list[bytes], page: int, first: int, version: str, seed: str) -> pa.Table:
+    """Our raw columns of one page, whose users are counted from `first` on."""
+    rows = len(payloads)
+    now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
+    return pa.table(
+        {
+            "load_id": pa.repeat("bench", rows),
+            "record_index": pa.array(range(first, first + rows), pa.int64()),
+            "page": pa.repeat(page, rows),
+            "payload": pa.array(payloads, pa.binary()).cast(pa.string()),
+            "api_version": pa.repeat(version, rows),
+            "seed": pa.repeat(seed, rows),
+            "fetched_at": pa.repeat(now, rows),
+            "loaded_at": pa.repeat(now, rows),
+        }
+    )
+
+
+def from_files():
     """Yield each file as an Arrow table."""
-    index = 0
-    for page, file in enumerate(FILES, start=1):
+    first = 0
+    for page, file in enumerate(SOURCE, start=1):
         payloads = Path(file).read_bytes().splitlines()
-        count = len(payloads)
-        now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
-        yield pa.table(
-            {
-                "load_id": pa.repeat("bench", count),
-                "record_index": pa.array(range(index, index + count), pa.int64()),
-                "page": pa.repeat(page, count),
-                "payload": pa.array(payloads, pa.binary()).cast(pa.string()),
-                "api_version": pa.repeat("1.4", count),
-                "seed": pa.repeat("bench", count),
-                "fetched_at": pa.repeat(now, count),
-                "loaded_at": pa.repeat(now, count),
-            }
-        )
-        index += count
+        yield raw(payloads, page, first, "1.4", "bench")
+        first += len(payloads)
+
+
+def from_url():
+    """Fetch pages in parallel, each an Arrow table; and a ledger of one row, for the tests."""
+    url, seed, password, *numbers = SOURCE
+    users, page_users, _ = map(int, numbers)
+    asked = {"seed": seed} | ({"password": password} if password else {})
+
+    @dlt.resource(selected=False)
+    def pages():
+        for number, first in enumerate(range(0, users, page_users), start=1):
+            yield {"page": number, "results": min(page_users, users - first)}
+
+    @dlt.transformer(data_from=pages, parallelized=True, write_disposition="append", name="users")
+    def answers(page):
+        answer = orjson.loads(requests.get(url, params=asked | page, timeout=60).content)
+        payloads, info = [orjson.dumps(user) for user in answer["results"]], answer["info"]
+        first = (page["page"] - 1) * page_users
+        return raw(payloads, page["page"], first, info["version"], info["seed"])
+
+    loads = pa.table({"load_id": ["bench"], "users_asked": [users]})
+    return [answers, dlt.resource([loads], name="loads", write_disposition="append")]
 
 
 def main() -> None:
@@ -61,7 +94,8 @@ def main() -> None:
         destination=dlt.destinations.duckdb(str(FOLDER / "peer.duckdb")),
         dataset_name="randomuser",
     )
-    pipeline.run(users(), loader_file_format="parquet")
+    source = from_url() if IS_URL else dlt.resource(from_files, name="users")
+    pipeline.run(source, loader_file_format="parquet")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """dlt from the API over HTTP to the tables users, logins and locations in a DuckDB file.
 
-    python dlt_relational.py FOLDER URL SEED PASSWORD USERS PAGE_USERS CONCURRENCY [--defaults]
+    python dlt_relational.py FOLDER URL SEED PASSWORD USERS PAGE_USERS CONCURRENCY
 
 FOLDER gets `peer.duckdb` and dlt's own working files. The job is ours without its tests: pages of
 PAGE_USERS users, CONCURRENCY of them asked for at once, nested JSON into columns, every table
@@ -9,7 +9,7 @@ merged on the key login.uuid.
 Tuned as https://dlthub.com/docs/reference/performance says: pages are yielded instead of rows,
 dlt's own requests and orjson, answers fetched in parallel, files that rotate so that every core
 normalizes, buffers larger than the default of 5,000 items, Parquet to the destination, finished
-files deleted. `--defaults` leaves all of that alone but for the pages and the parallel answers.
+files deleted.
 """
 
 import os
@@ -17,20 +17,19 @@ import sys
 from pathlib import Path
 
 FOLDER, URL, SEED, PASSWORD, USERS, PAGE_USERS, CONCURRENCY = sys.argv[1:8]
-IS_TUNED = "--defaults" not in sys.argv
 CORES = str(os.cpu_count() or 1)
 
 # Before dlt is imported. Extract's workers do nothing but wait for answers: ours are as many.
-os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "EXTRACT__WORKERS": CONCURRENCY}
-if IS_TUNED:
-    os.environ |= {
-        "DATA_WRITER__BUFFER_MAX_ITEMS": "25000",
-        "DATA_WRITER__FILE_MAX_ITEMS": "25000",
-        "DATA_WRITER__DISABLE_COMPRESSION": "true",
-        "NORMALIZE__WORKERS": CORES,
-        "LOAD__WORKERS": CORES,
-        "LOAD__DELETE_COMPLETED_JOBS": "true",
-    }
+os.environ |= {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "EXTRACT__WORKERS": CONCURRENCY,
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "25000",
+    "DATA_WRITER__FILE_MAX_ITEMS": "25000",
+    "DATA_WRITER__DISABLE_COMPRESSION": "true",
+    "NORMALIZE__WORKERS": CORES,
+    "LOAD__WORKERS": CORES,
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+}
 
 import dlt
 from dlt.common import json
@@ -99,8 +98,7 @@ def main() -> None:
         destination=dlt.destinations.duckdb(str(Path(FOLDER, "peer.duckdb"))),
         dataset_name="randomuser",
     )
-    pipeline.run(randomuser(), loader_file_format="parquet" if IS_TUNED else None)
-    print(pipeline.last_trace) if os.environ.get("BENCH_TRACE") else None
+    pipeline.run(randomuser(), loader_file_format="parquet")
 
 
 if __name__ == "__main__":
