@@ -29,9 +29,6 @@ FUNCTIONS = [
     """type_in_bigquery(type) AS replace(replace(replace(replace(replace(
         lower(type), 'varchar', 'string'), 'double', 'number'),
         'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
-    # for macros/local/looks_documented.sql
-    "payload_types(payload) AS array_to_string(json_type(payload, '$..*'), ' ')",
-    "payload_names(payload, objects) AS CAST(json_keys(payload, objects) AS VARCHAR)",
 ]
 
 _MERGE = re.compile(r"^(?:\s|/\*.*?\*/)*MERGE\b", re.DOTALL)

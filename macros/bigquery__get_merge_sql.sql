@@ -8,7 +8,7 @@
     {%- set column = config.get('meta').pruned_by -%}
     {%- if column and column not in dest_columns | map(attribute='name') -%}
         {{ exceptions.raise_compiler_error(
-            target ~ " has no column `" ~ column ~ "`, by which its merges are to be pruned: add it"
+            "the merge of " ~ target ~ " cannot be pruned by `" ~ column ~ "`: it has no such column"
         ) }}
     {%- endif -%}
     {%- set made = load_result('create_tmp_relation') -%}

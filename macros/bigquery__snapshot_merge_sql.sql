@@ -9,6 +9,10 @@
     {%- if not column -%}
         {{ return(dbt.default__snapshot_merge_sql(target, source, insert_cols)) }}
     {%- endif -%}
+    {%- set refusal = "the merge of " ~ target ~ " cannot be pruned by `" ~ column ~ "`: " -%}
+    {%- if column | upper not in insert_cols | join(' ') | upper -%}
+        {{ exceptions.raise_compiler_error(refusal ~ "it has no such column") }}
+    {%- endif -%}
     {%- if load_result('build_snapshot_staging_relation').response.rows_affected == 0 -%}
         {{ return("select 'nothing is new' as result") }}
     {%- endif -%}
@@ -28,11 +32,8 @@
     {%- endset -%}
     {%- set merge = dbt.default__snapshot_merge_sql(target, batch, insert_cols) -%}
     {%- set on = 'on DBT_INTERNAL_SOURCE.dbt_scd_id' -%}
-    {%- if on not in merge or column | upper not in insert_cols | join | upper -%}
-        {{ exceptions.raise_compiler_error(
-            "the merge of " ~ target ~ " cannot be pruned by `" ~ column ~ "`: the column is missing, "
-            ~ "or dbt has changed its merge"
-        ) }}
+    {%- if on not in merge -%}
+        {{ exceptions.raise_compiler_error(refusal ~ "dbt writes it in another way") }}
     {%- endif -%}
     {{ merge | replace(on, 'on DBT_INTERNAL_DEST.' ~ column ~ ' >= ' ~ start
         ~ ' and DBT_INTERNAL_SOURCE.dbt_scd_id') }}
