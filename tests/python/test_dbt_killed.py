@@ -219,7 +219,8 @@ def test_a_build_that_is_killed_at_any_write_is_finished_by_the_same_command(
             left = "a table of the batch, which expires in twelve hours" if more else "nothing"
             reliability(PART, words(boundary), ONCE, left)
         dbt.ends_well()
-        assert sorted(dbt.steps) == sorted(MERGED)
+        # What a killed build has merged is not merged again.
+        assert {(table, "batch") for table in TABLES} <= set(dbt.steps) <= set(MERGED)
         dbt.all_is_there_once()
 
 

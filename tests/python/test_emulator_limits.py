@@ -25,7 +25,13 @@ import requests
 from conftest import ROOT, Warehouse
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.credentials import AnonymousCredentials
-from google.cloud.bigquery import Client, LoadJobConfig, QueryJobConfig, ScalarQueryParameter
+from google.cloud.bigquery import (
+    Client,
+    LoadJobConfig,
+    QueryJobConfig,
+    ScalarQueryParameter,
+    SchemaField,
+)
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from ingest import tables
@@ -110,6 +116,13 @@ def bytes_of_a_dry_run(client: Client, _: Path) -> str:
     query(client, "insert into limits.t (a) values (1)")
     job = client.query("select a from limits.t", QueryJobConfig(dry_run=True), retry=RETRY)
     return f"{job.total_bytes_processed} bytes"
+
+
+def column_added_over_the_api(client: Client, _: Path) -> str:
+    table = client.get_table("limits.t")
+    table.schema = [*table.schema, SchemaField("c", "STRING")]
+    client.update_table(table, ["schema"])
+    return str(query(client, "select count(c) from limits.t"))
 
 
 def expiry_of_the_staging_table(client: Client, _: Path) -> str:
