@@ -26,16 +26,21 @@
 
 {% macro oldest_match(target, source, unique_key) %}
     {#-
-        The oldest row of `target` that a merge of `source` can match. A row of base has the
-        `loaded_at` of its load for ever, so there it is where the look-back begins. A user may
-        come again after years: there the keys, and nothing else, are looked up.
+        Where a merge of `source` into `target` begins to read: at the look-back, or at the oldest
+        row with a key of the batch. A row of base has the `loaded_at` of its load for ever, so
+        there it is the look-back. A user may come again after years: there the keys, and nothing
+        else, are looked up, once for all statements of a snapshot.
     -#}
-    {%- if unique_key is string -%}
-        {%- set oldest = run_query(
-            "select min(loaded_at) from " ~ target ~ " where " ~ unique_key ~ " in (select "
-            ~ unique_key ~ " from " ~ source ~ " as batch)"
-        ).columns[0][0] -%}
-        {%- if oldest %}{{ return(as_literal(oldest)) }}{% endif -%}
+    {%- if unique_key is not string -%}
+        {{ return(lookback_start()) }}
     {%- endif -%}
-    {{ return(lookback_start()) }}
+    {%- set name = 'oldest match of ' ~ target -%}
+    {%- if name not in graph -%}
+        {%- set oldest = run_query(
+            "select min(least(loaded_at, " ~ lookback_start() ~ ")) from " ~ target ~ " where "
+            ~ unique_key ~ " in (select " ~ unique_key ~ " from " ~ source ~ " as batch)"
+        ).columns[0][0] -%}
+        {%- do graph.update({name: as_literal(oldest) if oldest else lookback_start()}) -%}
+    {%- endif -%}
+    {{ return(graph[name]) }}
 {% endmacro %}

@@ -27,11 +27,12 @@ users as (
         load_id,
         api_version,
         record_index,
-        -- every text becomes "", every number 0, and what is in an array goes
+        -- every text becomes "", every number 0, and what is in an array goes; a quote within a
+        -- text follows a backslash, so that `":"` is the end of a name and the start of a text
         regexp_replace(regexp_replace(regexp_replace(
             to_json_string(payload),
-            r'([:\[,])"(?:[^"\\]|\\.)*"([,\]}])', r'\1""\2'
-        ), r'([:\[,])-?[0-9][0-9.eE+-]*', r'\1 0'), r'\[[^\[\]]*\]', '[]') as shape
+            r'":"(?:[^"\\]|\\.)*"', '":""'
+        ), r'":-?[0-9][0-9.eE+-]*', '":0'), r'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]', '[]') as shape
     from {{ source('randomuser', 'users') }}
     where
         loaded_at >= {{ lookback_start() }}
