@@ -26,7 +26,7 @@ STEPS = {
     r"POST .*count\(\*\) as users,": "the landing table is counted",
     r"POST .*randomuser-users-": "the users are moved to raw",
     r"POST .*randomuser-ledger-": "the ledger is written",
-    r'POST .*"tableId": ?"landing_': "the landing table is made",
+    r'POST .*"tableId": ?"landing_|GET .*/tables/landing_': "the landing table is made",
     r'POST .*"tableId": ?"users"|GET .*/tables/users\?': "the table of users is made",
     r'POST .*"tableId": ?"loads"': "the ledger is made",
     r"POST .*select users_landed": "the ledger is asked",
