@@ -1,7 +1,7 @@
 # The project as an image, in three sizes:
 #
 #   docker build --target pipeline .   what production runs (the default)
-#   docker build --target local .      with the embedded BigQuery and the stand-in API
+#   docker build --target local .      with the embedded BigQuery and the fake API
 #   docker build --target airflow .    with Airflow and the project's DAG
 #
 # A base of your own, or this one by its digest (`docker buildx imagetools inspect` prints it):
@@ -25,7 +25,7 @@ COPY requirements/run.txt requirements/
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     python -m venv --without-pip .venv \
     && /opt/uv/bin/uv pip sync --python .venv/bin/python requirements/run.txt
-# As `make setup` does: the dbt packages, or their stand-ins where the hub is out of reach.
+# As `make setup` does: the dbt packages, or stubs of them where the hub is out of reach.
 COPY dbt_project.yml packages.yml package-lock.yml ./
 COPY local/__init__.py local/packages.py local/
 COPY local/dbt_packages local/dbt_packages

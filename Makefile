@@ -32,14 +32,14 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 	DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
 
-demo: setup  ## 10,000 users from a stand-in API to tested tables and CSVs, on an embedded BigQuery
+demo: setup  ## 10,000 users from a fake API to tested tables and CSVs, on an embedded BigQuery
 	@$(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
 	@printf '%s\n' next \
 		'  $(LOCAL) dbt show --select users' \
 		'      looks into a table' \
 		'  $(LOCAL) python -m ingest --users 500' \
 		'      loads some more; then `dbt build` likewise' \
-		'  README.md, "On real BigQuery"' \
+		'  README.md, "Real BigQuery"' \
 		'      the same with a project of your own'
 
 # Load, check freshness, build and test, publish: what a schedule runs, against whatever the

@@ -1,4 +1,4 @@
-"""The same users for both sides: answers of the stand-in API, made once and kept in files."""
+"""The same users for both sides: answers of the fake API, made once and kept in files."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ LINES_PAGES = 5  # pages whose users lie in one file of lines
 
 @contextmanager
 def api(*module: str) -> Iterator[str]:
-    """Serve the stand-in API, or another `module`, as a process of its own and yield its URL."""
+    """Serve the fake API, or another `module`, as a process of its own and yield its URL."""
     command = [sys.executable, "-m", *(module or ["local.api"])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

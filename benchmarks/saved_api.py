@@ -1,6 +1,6 @@
 """`python -m benchmarks.saved_api FOLDER`: answers of the API over loopback HTTP, made beforehand.
 
-To make up a user takes the stand-in as long as it takes us to load one. That is no work of a
+To make up a user takes the fake API as long as it takes us to load one. That is no work of a
 pipeline, and a real API does it on a machine of its own: so both sides get saved answers.
 """
 

@@ -39,7 +39,7 @@ CASES = {
     "end-to-end": Case(
         "end to end: the API to tested tables",
         """{users} users over loopback HTTP, {page_users} a page and {concurrency} pages at once on
-both sides; the same seed, so the same users. The answers are the stand-in API's, made beforehand
+both sides; the same seed, so the same users. The answers are the fake API's, made beforehand
 and served by a process of its own: to make a user up takes longer than to load one, and is no
 work of a pipeline. Ours: `python -m ingest`, then `dbt build` with seed, models, snapshot and
 data tests; unit tests test the SQL and not the data, and are left to development.

@@ -11,7 +11,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """Where users come from and where they go; README.md lists each setting."""
+    """Where users come from and where they go; docs/settings.md lists each setting."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=False)
 

@@ -1,4 +1,4 @@
-"""What stands in for BigQuery, the randomuser API and the dbt hub where they are out of reach.
+"""The embedded BigQuery, the fake API and the stub packages, for where the real are out of reach.
 
 Nothing that runs in production imports from here.
 """

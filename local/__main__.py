@@ -1,8 +1,8 @@
 """`python -m local -- COMMAND...`: run a command against an embedded BigQuery and API.
 
-The stand-ins listen on free loopback ports while the command runs, and are stopped when it ends;
-the exit status is the command's. Tables are kept in `.local/` (LOCAL_DIR) from run to run. Where
-RANDOMUSER_URL is set, in the environment or in `.env`, that API is asked instead of the stand-in.
+The servers listen on free loopback ports while the command runs, and are stopped when it ends;
+the exit status is the command's. Tables are kept in `.local/` (LOCAL_DIR) from run to run. If
+RANDOMUSER_URL is set, in the environment or in `.env`, no fake API is started.
 """
 
 import os
@@ -25,7 +25,7 @@ WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
 
 
 def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
-    """What a command needs to find the stand-ins: this environment and the settings on top."""
+    """What a command needs to find the servers: this environment and the settings on top."""
     programs = Path(sys.executable).parent
     return os.environ | {
         "BIGQUERY_EMULATOR_HOST": warehouse_url,
@@ -39,19 +39,19 @@ def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
 
 @contextmanager
 def api() -> Iterator[str]:
-    """Yield the URL of the API that is set or, while the block runs, of the stand-in."""
+    """Yield the URL of the API that is set or, while the block runs, of the fake API."""
     name = "RANDOMUSER_URL"
     if url := os.environ.get(name) or dotenv_values(".env").get(name):
         print(f"local: users come from {public(url)} ({name})", file=sys.stderr)
         yield url
         return
     with serve() as url:
-        print(f"local: users are made up by a stand-in API, unless {name} is set", file=sys.stderr)
+        print(f"local: users are made up by a fake API, unless {name} is set", file=sys.stderr)
         yield url
 
 
 def run(command: list[str]) -> int:
-    """Run `command` beside the stand-ins and return its exit status."""
+    """Run `command` beside the servers and return its exit status."""
     data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
     with bigquery(data_dir / "bigquery") as warehouse_url, api() as api_url:
         try:
@@ -60,7 +60,7 @@ def run(command: list[str]) -> int:
         except OSError as error:
             print(f"local: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
             return 127
-        # Ctrl-C reaches the command by itself, and the stand-ins outlive it by a moment.
+        # Ctrl-C reaches the command by itself, and the servers outlive it by a moment.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         status = process.wait()

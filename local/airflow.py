@@ -1,7 +1,7 @@
 """`python -m local.airflow`: Airflow with the DAG, on whatever the environment names.
 
-`make airflow` runs it beside the stand-ins: `python -m local -- python -m local.airflow`. What it
-keeps lies in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
+`make airflow` runs it on the embedded BigQuery: `python -m local -- python -m local.airflow`. Its
+files are in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
 With arguments it runs `airflow` with them on what is kept there: `... local.airflow dags list`.
 """
 

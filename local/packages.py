@@ -1,7 +1,7 @@
 """Puts the dbt packages in place: `python -m local.packages`, at the top of the project.
 
-Runs `dbt deps` where the dbt hub can be reached, and copies the stand-ins in `local/dbt_packages`
-where it cannot. Packages that are there already are left alone. Stand-ins do not count as there:
+Runs `dbt deps` where the dbt hub can be reached, and copies the stubs in `local/dbt_packages`
+where it cannot. Packages that are there already are left alone. Stubs do not count as there:
 the first run that reaches the hub replaces them.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 import yaml
 
-STAND_INS = Path(__file__).with_name("dbt_packages")
+STUBS = Path(__file__).with_name("dbt_packages")
 DBT = str(Path(sys.executable).with_name("dbt"))
 
 
@@ -26,9 +26,9 @@ def install_path(project: Path) -> Path:
 
 
 def is_real(package: Path) -> bool:
-    """Whether `package` is the folder of a dbt package and no stand-in."""
+    """Whether `package` is the folder of a dbt package and no stub."""
     settings = package / "dbt_project.yml"
-    return settings.exists() and "-stand-in" not in settings.read_text()
+    return settings.exists() and "version: 0.0.0-" not in settings.read_text()
 
 
 def hub_fault() -> str:
@@ -69,16 +69,16 @@ def main() -> None:
     fault = hub_fault()
     if not fault:
         if subprocess.run([DBT, "deps"], cwd=project, check=False).returncode:
-            sys.exit("dbt deps failed, see above; no stand-ins were put in place")
+            sys.exit("dbt deps failed, see above; no stubs were put in place")
         return
     if broken := packages_fault(project):
-        sys.exit(f"{broken}\ndbt deps cannot use packages.yml; no stand-ins were put in place")
-    if unknown := [name for name in missing if not (STAND_INS / name).exists()]:
-        sys.exit(f"{fault}, and {STAND_INS} has no stand-in for {', '.join(unknown)}")
+        sys.exit(f"{broken}\ndbt deps cannot use packages.yml; no stubs were put in place")
+    if unknown := [name for name in missing if not (STUBS / name).exists()]:
+        sys.exit(f"{fault}, and {STUBS} has no stub for {', '.join(unknown)}")
     for name in missing:
         shutil.rmtree(target / name, ignore_errors=True)
-        shutil.copytree(STAND_INS / name, target / name)
-    print(f"{fault}: stand-ins used for {', '.join(missing)}")
+        shutil.copytree(STUBS / name, target / name)
+    print(f"{fault}: stubs used for {', '.join(missing)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m local.api`: serve the stand-in until it is interrupted, on loopback by default."""
+"""`python -m local.api`: serve the fake API until it is interrupted, on loopback by default."""
 
 import argparse
 import signal

@@ -15,7 +15,7 @@ from local.api.request import VERSION, Request, UnluckySeedError
 
 WINDOW = 300  # seconds
 UNKNOWN_VERSION = (
-    f"version not found: this stand-in answers at /api/ and /api/{VERSION}/ only; "
+    f"version not found: this fake API answers at /api/ and /api/{VERSION}/ only; "
     "1.0 to 1.3 are out of its scope"
 )
 UH_OH = "Uh oh, something has gone wrong. Please tweet us @randomapi about the issue. Thank you."

@@ -1,4 +1,4 @@
-"""What the tests share: `make airflow-test` runs them with Airflow, beside the stand-ins."""
+"""What the tests of the DAG share: `make airflow-test` runs them with Airflow."""
 
 import json
 import os

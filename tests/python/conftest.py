@@ -1,4 +1,4 @@
-"""What the tests share: the stand-ins, started once, and a way to run a command against them."""
+"""The embedded BigQuery and the fake API, started once, and a way to run commands on them."""
 
 import os
 import shutil

@@ -1,7 +1,7 @@
-"""The dbt packages: the stand-ins come to the right verdicts, and to those of the real ones.
+"""The dbt packages: the stubs come to the right verdicts, and to those of the real ones.
 
 `TABLE` holds what the real macros find on BigQuery. dbt runs all of it on the embedded BigQuery,
-with the stand-ins and, where they are installed, with the real packages: by `dbt deps`, or by hand
+with the stubs and, where they are installed, with the real packages: by `dbt deps`, or by hand
 into `dbt_packages/`.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from local.packages import DBT, STAND_INS, install_path, is_real
+from local.packages import DBT, STUBS, install_path, is_real
 
 PROJECT = Path(__file__).parents[2]
 
@@ -167,12 +167,12 @@ def write_project(folder: Path, packages: Path) -> None:
 
 @pytest.fixture(scope="module")
 def results(warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
-    """What dbt says of each case: with the stand-ins, and with the real packages if there are any.
+    """What dbt says of each case: with the stubs, and with the real packages if there are any.
 
     Two runs, as no project can have both: dbt mixes up tests of one name in two packages.
     """
     scratch = tmp_path_factory.mktemp("dbt_packages")
-    sets = {"stand_in": STAND_INS}
+    sets = {"stub": STUBS}
     for name, package in real_packages().items():
         sets["real"] = scratch / "packages"
         sets["real"].mkdir(exist_ok=True)
@@ -218,10 +218,8 @@ def skip_without_real(package: str) -> Path:
 
 
 @each_case
-def test_a_stand_in_comes_to_the_verdict_of_the_table(
-    case: Case, results: dict[str, Results]
-) -> None:
-    agree(results["stand_in"][case.name], case.failures)
+def test_a_stub_comes_to_the_verdict_of_the_table(case: Case, results: dict[str, Results]) -> None:
+    agree(results["stub"][case.name], case.failures)
 
 
 @each_case
@@ -239,17 +237,17 @@ def arguments(package: Path, macro: str) -> list[str]:
 
 
 @each_macro
-def test_a_stand_in_takes_the_arguments_of_the_real_macro(test: str) -> None:
+def test_a_stub_takes_the_arguments_of_the_real_macro(test: str) -> None:
     package, _, macro = test.partition(".")
     real = skip_without_real(package)
-    assert arguments(STAND_INS / package, macro) == arguments(real, macro)
+    assert arguments(STUBS / package, macro) == arguments(real, macro)
 
 
-def test_every_stand_in_is_in_the_table_and_every_line_of_the_table_has_one() -> None:
-    assert {f"{p.parents[1].name}.{p.stem}" for p in STAND_INS.glob("*/macros/*.sql")} == set(TABLE)
+def test_every_stub_is_in_the_table_and_every_line_of_the_table_has_one() -> None:
+    assert {f"{p.parents[1].name}.{p.stem}" for p in STUBS.glob("*/macros/*.sql")} == set(TABLE)
 
 
-def test_there_are_stand_ins_for_exactly_the_macros_that_the_project_calls() -> None:
+def test_there_are_stubs_for_exactly_the_macros_that_the_project_calls() -> None:
     macro = r"(?:dbt_utils|dbt_expectations)\.\w+"
     called: set[str] = set()
     for folder in ("models", "tests", "snapshots", "macros"):

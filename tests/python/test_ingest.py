@@ -1,4 +1,4 @@
-"""The loader, run as its users run it, against the embedded BigQuery and the stand-in API."""
+"""The loader, run as its users run it, against the embedded BigQuery and the fake API."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`python -m local.packages`: the dbt packages, or stand-ins where the hub is out of reach."""
+"""`python -m local.packages`: the dbt packages, or stubs where the hub is out of reach."""
 
 import os
 import shutil
@@ -56,7 +56,7 @@ def install(project: Path, hub: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_stand_ins_are_put_in_place_with_one_line_if_the_hub_cannot_be_reached(
+def test_stubs_are_put_in_place_with_one_line_if_the_hub_cannot_be_reached(
     project: Path, closed_hub: str
 ) -> None:
     run = install(project, closed_hub)
@@ -77,7 +77,7 @@ def test_packages_that_are_in_place_are_left_alone(project: Path, closed_hub: st
     assert (folder / "dbt_project.yml").read_text() == f"name: {package}"
 
 
-def test_a_broken_packages_yml_stays_a_failure_and_no_stand_in_hides_it(
+def test_a_broken_packages_yml_stays_a_failure_and_no_stub_hides_it(
     project: Path, closed_hub: str
 ) -> None:
     (project / "packages.yml").write_text("packages: [{packge: dbt-labs/dbt_utils}]")

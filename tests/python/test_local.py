@@ -24,9 +24,7 @@ def test_it_sets_the_environment_and_exits_with_the_commands_status(tmp_path: Pa
     done = local(tmp_path, *show)
     assert done.returncode == 7
     assert all(url.startswith("http://127.0.0.1:") for url in done.stdout.split())
-    assert (
-        done.stderr == "local: users are made up by a stand-in API, unless RANDOMUSER_URL is set\n"
-    )
+    assert done.stderr == "local: users are made up by a fake API, unless RANDOMUSER_URL is set\n"
 
     done = local(tmp_path, *show, RANDOMUSER_URL="https://me:secret@example.com/api/")
     assert done.stdout.split()[1] == "https://me:secret@example.com/api/"

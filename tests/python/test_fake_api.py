@@ -1,4 +1,4 @@
-"""The stand-in for the randomuser API: it has the shape and the traps of the real one."""
+"""The fake API: it has the shape and the traps of the real one."""
 
 import hashlib
 import json
