@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from local.api.nations import NATIONS
+from local.api.nationalities import NATIONALITIES
 
 VERSION = "1.4"
 FIELDS = (
@@ -53,12 +53,12 @@ class Request:
         asked = defaultdict(str, parse_qsl(query, keep_blank_values=True))
         results, page = _number(asked["results"]), _number(asked["page"])
         nations = _names(asked["nat"].upper())
-        if not nations or not set(nations) <= NATIONS.keys():
-            nations = list(NATIONS)
+        if not nations or not set(nations) <= NATIONALITIES.keys():
+            nations = list(NATIONALITIES)
         seed = echo = asked["seed"] or secrets.token_hex(8)
         if len(seed) == 18:  # the last two are the number of a nationality, and are echoed twice
             number = seed[16:].lower()
-            nations = [nat for i, nat in enumerate(NATIONS) if f"{i:02x}" == number]
+            nations = [nat for i, nat in enumerate(NATIONALITIES) if f"{i:02x}" == number]
             if not nations:
                 raise UnluckySeedError(seed)
             seed, echo = seed[:16], seed + number

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any
 
-from local.api import people
+from local.api import user_generator
 from local.api.request import VERSION, Request, UnluckySeedError
 
 WINDOW = 300  # seconds
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(500, _error(UH_OH))
         if had := self.server.refused(self.client_address[0], request.results):
             return self._answer(429, _error(WHOA.format(had)))
-        return self._answer(200, people.page(request))
+        return self._answer(200, user_generator.page(request))
 
     def _answer(self, status: int, text: str) -> None:
         body = text.encode()

@@ -26,7 +26,7 @@ renamed as (
         timezone_offset,
         timezone_description,
 
-        -- timestamps and where from
+        -- load metadata
         fetched_at,
         loaded_at,
         load_id,

@@ -22,7 +22,7 @@ renamed as (
         sha1,
         sha256,
 
-        -- timestamps and where from
+        -- load metadata
         fetched_at,
         loaded_at,
         load_id,

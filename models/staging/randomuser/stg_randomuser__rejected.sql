@@ -19,7 +19,7 @@ renamed as (
         rejection_reason,
         rejected_payload as payload,
 
-        -- timestamps and where from
+        -- load metadata
         api_version,
         fetched_at,
         loaded_at

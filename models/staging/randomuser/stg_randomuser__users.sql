@@ -29,7 +29,7 @@ renamed as (
         cell_phone,
         picture_url,
 
-        -- timestamps and where from
+        -- load metadata
         registered_at,
         fetched_at,
         loaded_at,

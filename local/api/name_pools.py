@@ -1,4 +1,4 @@
-"""Names, places and words: drawn once from mimesis or read from words.toml, and kept as JSON."""
+"""Names, places and words: drawn once from mimesis or vocabulary.toml, and kept as JSON."""
 
 import json
 import re
@@ -14,11 +14,11 @@ from mimesis.enums import Gender
 from mimesis.keys import romanize
 from mimesis.locales import Locale
 
-from local.api.nations import NATIONS
+from local.api.nationalities import NATIONALITIES
 
 DRAWS = 400
-WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
-USERNAMES = [a + b for a in WORDS["adjectives"].split() for b in WORDS["animals"].split()]
+VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
+USERNAMES = [a + b for a in VOCABULARY["adjectives"].split() for b in VOCABULARY["animals"].split()]
 # What Unicode does not take apart into an ASCII letter and its marks; Persian vowels are left out.
 ASCII = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l", "\u0131": "i"}
@@ -38,7 +38,7 @@ def _ascii(name: str) -> str:
 
 TIMEZONES = [
     _json({"offset": offset, "description": cities})
-    for offset, cities in WORDS["timezones"].items()
+    for offset, cities in VOCABULARY["timezones"].items()
 ]
 
 
@@ -55,7 +55,7 @@ class Pool(NamedTuple):
 @cache
 def pool(nat: str) -> Pool:
     """The pool of a nationality, the same on every machine."""
-    locale, own = Locale(NATIONS[nat].locale), WORDS["own"].get(nat, {})
+    locale, own = Locale(NATIONALITIES[nat].locale), VOCABULARY["own"].get(nat, {})
     person, address = Person(locale, seed=nat), Address(locale, seed=nat)
     # the service writes Ukrainian in Latin letters, with apostrophes
     latin = romanize(locale) if nat == "UA" else str

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from local.api.dice import Mask, mask
+from local.api.rng import Mask, mask
 
 # Locale: whose names to take from mimesis, the nearest where it lacks the country's own. Masks: see
 # `mask`; a postcode is JSON. Telephone numbers with letters and a broken Finnish one are as sent.
@@ -51,7 +51,7 @@ def _nation(columns: list[str]) -> Nation:
     return Nation(locale, country, mask(phone), mask(cell), mask(f"{{{id_}}}"), mask(postcode))
 
 
-NATIONS = {
+NATIONALITIES = {
     nat: _nation(columns)
     for nat, *columns in (re.split("  +", line) for line in _TABLE.strip().splitlines())
 }

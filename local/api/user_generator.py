@@ -7,10 +7,10 @@ from itertools import compress
 from string import ascii_letters, digits
 from uuid import UUID
 
-from local.api.dice import Dice
-from local.api.nations import NATIONS, SWISS_TITLES, TITLES
-from local.api.pools import TIMEZONES, USERNAMES, passwords, pool
+from local.api.name_pools import TIMEZONES, USERNAMES, passwords, pool
+from local.api.nationalities import NATIONALITIES, SWISS_TITLES, TITLES
 from local.api.request import VERSION, Password, Request
+from local.api.rng import Rng
 
 PORTRAITS = "https://randomuser.me/api/portraits"
 PICTURES = {
@@ -31,10 +31,10 @@ BORN = (-800_000_000_000, RELEASED - 21 * 365 * 86_400_000)
 
 def page(request: Request) -> str:
     """The answer to `request`, as JSON."""
-    dice = Dice(request.seed + (str(request.page) if request.page > 1 else ""))
+    rng = Rng(request.seed + (str(request.page) if request.page > 1 else ""))
     today = datetime.now(UTC)
     users = [
-        "{" + ",".join(compress(_user(dice, request, today), request.fields)) + "}"
+        "{" + ",".join(compress(_user(rng, request, today), request.fields)) + "}"
         for _ in range(request.results)
     ]
     info = {
@@ -47,49 +47,49 @@ def page(request: Request) -> str:
     return f'{{"results":[{",".join(users)}]{tail}}}'
 
 
-def _user(dice: Dice, request: Request, today: datetime) -> tuple[str, ...]:
+def _user(rng: Rng, request: Request, today: datetime) -> tuple[str, ...]:
     """The fields of a user in the order of FIELDS, each as `"name":value`.
 
     Those that are not sent are made too, so that `inc` and `exc` do not change the others.
     """
-    nat = dice.pick(request.nations)
-    nation, names = NATIONS[nat], pool(nat)
-    gender = request.gender or dice.pick(["male", "female"])
-    title = dice.pick((SWISS_TITLES if nat == "CH" else TITLES)[gender])
-    first, email_first = dice.pick(names.first[gender])
-    last, email_last = dice.pick(names.last)
+    nat = rng.pick(request.nations)
+    nation, names = NATIONALITIES[nat], pool(nat)
+    gender = request.gender or rng.pick(["male", "female"])
+    title = rng.pick((SWISS_TITLES if nat == "CH" else TITLES)[gender])
+    first, email_first = rng.pick(names.first[gender])
+    last, email_last = rng.pick(names.last)
     return (
         f'"gender":"{gender}"',
         f'"name":{{"title":"{title}","first":{first},"last":{last}}}',
-        f'"location":{{"street":{{"number":{dice.number(1, 10_000)},'
-        f'"name":{dice.pick(names.streets)}}},"city":{dice.pick(names.cities)},'
-        f'"state":{dice.pick(names.states)},"country":"{nation.country}",'
-        f'"postcode":{dice.fill(nation.postcode)},'
-        f'"coordinates":{{"latitude":"{dice.random() * 180 - 90:.4f}",'
-        f'"longitude":"{dice.random() * 360 - 180:.4f}"}},"timezone":{dice.pick(TIMEZONES)}}}',
+        f'"location":{{"street":{{"number":{rng.number(1, 10_000)},'
+        f'"name":{rng.pick(names.streets)}}},"city":{rng.pick(names.cities)},'
+        f'"state":{rng.pick(names.states)},"country":"{nation.country}",'
+        f'"postcode":{rng.fill(nation.postcode)},'
+        f'"coordinates":{{"latitude":"{rng.random() * 180 - 90:.4f}",'
+        f'"longitude":"{rng.random() * 360 - 180:.4f}"}},"timezone":{rng.pick(TIMEZONES)}}}',
         f'"email":"{email_first}.{email_last}@example.com"',
-        f'"login":{_login(dice, request.password)}',
-        f'"dob":{_date(dice.number(*BORN), today)}',
-        f'"registered":{_date(dice.number(*REGISTERED), today)}',
-        f'"phone":"{dice.fill(nation.phone)}"',
-        f'"cell":"{dice.fill(nation.cell)}"',
-        f'"id":{dice.fill(nation.id)}',
-        dice.pick(PICTURES[gender]),
+        f'"login":{_login(rng, request.password)}',
+        f'"dob":{_date(rng.number(*BORN), today)}',
+        f'"registered":{_date(rng.number(*REGISTERED), today)}',
+        f'"phone":"{rng.fill(nation.phone)}"',
+        f'"cell":"{rng.fill(nation.cell)}"',
+        f'"id":{rng.fill(nation.id)}',
+        rng.pick(PICTURES[gender]),
         f'"nat":"{nat}"',
     )
 
 
-def _login(dice: Dice, asked: Password | None) -> str:
+def _login(rng: Rng, asked: Password | None) -> str:
     if asked:
         characters, low, high = asked
-        password = "".join(dice.choices(characters, k=dice.number(low, high + 1)))
+        password = "".join(rng.choices(characters, k=rng.number(low, high + 1)))
     else:
-        password = dice.pick(passwords())
-    uuid = UUID(int=dice.getrandbits(128), version=4)
-    salt = "".join(dice.choices(ascii_letters + digits, k=8))
+        password = rng.pick(passwords())
+    uuid = UUID(int=rng.getrandbits(128), version=4)
+    salt = "".join(rng.choices(ascii_letters + digits, k=8))
     salted = (password + salt).encode()
     return (
-        f'{{"uuid":"{uuid}","username":"{dice.pick(USERNAMES)}{dice.number(100, 1000)}",'
+        f'{{"uuid":"{uuid}","username":"{rng.pick(USERNAMES)}{rng.number(100, 1000)}",'
         f'"password":{json.dumps(password)},"salt":"{salt}",'
         f'"md5":"{md5(salted, usedforsecurity=False).hexdigest()}",'
         f'"sha1":"{sha1(salted, usedforsecurity=False).hexdigest()}",'

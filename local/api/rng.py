@@ -32,7 +32,7 @@ def _shape(shape: str) -> Shape:
     return re.sub("#+|@|!", hole, shape), holes
 
 
-class Dice(Random):
+class Rng(Random):
     """`choice` and `randrange` at half their cost: a user takes some thirty of them."""
 
     def pick(self, items: list[T]) -> T:
