@@ -85,7 +85,7 @@ erd: setup  ## draw docs/erd.md anew
 	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
 
 cost: setup  ## count what an hourly run reads into docs/cost.md
-	DRAW=1 $(BIN)/python -m pytest tests/python/test_cost.py
+	DRAW=1 $(BIN)/python -m pytest tests/python/sql/test_cost.py
 
 bench: setup .venv/bench/ready  ## measure against dlt and DuckDB into docs/benchmarks.md; QUICK=1: a try
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
@@ -101,7 +101,7 @@ airflow: setup .venv/airflow/ready  ## Airflow and its page, with the DAG on the
 airflow-test: setup .venv/airflow/ready  ## the DAG, and under a real scheduler (not with QUICK=1)
 	@rm -rf .local/airflow-test
 	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
-	$(BIN)/python -m pytest tests/python/test_containers.py -k airflow
+	$(BIN)/python -m pytest tests/python/tooling/test_containers.py -k airflow
 
 .venv/airflow/ready: requirements/airflow.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/airflow

@@ -3,72 +3,25 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from fake_slack import FakeSlack, fake_slack
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
-from machines import SECRET, Machine, passes, warned
-from reliability import Reliability
-from statements import Recording, record
-from wires import Wires, wires
+from support.alert_harness import SECRET, Machine, Machines, warned
+from support.commands import Run, passes, settings_of
+from support.fake_slack import FakeSlack, fake_slack
+from support.fault_proxy import Wires, wires
+from support.reliability_page import Reliability
+from support.sql_recorder import Recording, record
+from support.warehouse import Warehouse, client
 
 from local.__main__ import PROJECT, environment
 from local.api import serve
 from local.bigquery import bigquery as embedded_bigquery
 
-ROOT = Path(__file__).parents[2]
-ANSWERS = ROOT / "tests/answers"  # some fifty users of each version, as the service sends them
-
-
-@dataclass
-class Run:
-    """Runs a command of the project in datasets of the test's own."""
-
-    environment: dict[str, str]
-
-    def __call__(self, *command: str | Path, **extra: str) -> "subprocess.CompletedProcess[str]":
-        """Run it; keywords are added to its environment."""
-        words = [str(word) for word in command]
-        if words[0] in ("ingest", "publish"):
-            words = [sys.executable, "-m", *words]
-        return subprocess.run(
-            words,
-            cwd=ROOT,
-            env=self.environment | extra,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-
-    @property
-    def raw(self) -> str:
-        """The dataset that users land in."""
-        return self.environment["RAW_DATASET"]
-
-    @property
-    def analytics(self) -> str:
-        """dbt's dataset."""
-        return self.environment["ANALYTICS_DATASET"]
-
-
-@dataclass
-class Warehouse:
-    """The embedded BigQuery of the test session."""
-
-    url: str
-    project: str
-    client: bigquery.Client
-
-    def rows(self, sql: str) -> list[tuple[object, ...]]:
-        """Run a query and return its rows."""
-        return [tuple(row.values()) for row in self.client.query_and_wait(sql)]
+BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
+DATASET = "analytics_of_a_test"  # emptied for each test: dbt parses anew for one of another name
 
 
 @pytest.fixture(scope="session")
@@ -77,36 +30,30 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
         yield Warehouse(url, PROJECT, client(url))
 
 
-def client(url: str) -> bigquery.Client:
-    """Return a client of the embedded BigQuery at `url`."""
-    return bigquery.Client(
-        PROJECT,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": url},
-    )
-
-
 @pytest.fixture(scope="session")
 def api_url() -> Iterator[str]:
     with serve() as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def parsed(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What dbt has parsed of the project, for the tests to begin with."""
+    folder = tmp_path_factory.mktemp("parsed")
+    settings = settings_of(folder) | {"ANALYTICS_DATASET": DATASET}
+    passes(Run(environment(warehouse.url, api_url) | settings)("dbt", "parse"))
+    return folder / "target/partial_parse.msgpack"
+
+
 @pytest.fixture
-def run(warehouse: Warehouse, api_url: str, tmp_path: Path) -> Run:
-    return Run(environment(warehouse.url, api_url) | settings_of(tmp_path))
-
-
-def settings_of(folder: Path) -> dict[str, str]:
-    """Return settings for datasets and folders of a test's own."""
-    name = uuid4().hex[:12]
-    return {
-        "RAW_DATASET": f"raw_{name}",
-        "ANALYTICS_DATASET": f"analytics_{name}",
-        "DBT_TARGET_PATH": str(folder / "target"),
-        "DBT_LOG_PATH": str(folder / "logs"),
-        "EXPORT_DIR": str(folder / "exports"),
-    }
+def run(warehouse: Warehouse, api_url: str, parsed: Path, tmp_path: Path) -> Run:
+    for dataset in warehouse.client.list_datasets():
+        if dataset.dataset_id.startswith(DATASET):
+            warehouse.client.delete_dataset(dataset.reference, delete_contents=True)
+    (tmp_path / "target").mkdir()
+    shutil.copy(parsed, tmp_path / "target")
+    settings = settings_of(tmp_path) | {"ANALYTICS_DATASET": DATASET}
+    return Run(environment(warehouse.url, api_url) | settings)
 
 
 @pytest.fixture(scope="session")
@@ -136,11 +83,8 @@ def built(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathF
     run = Run(environment(warehouse.url, api_url) | settings)
     passes(run("ingest", "--users", "400", RANDOMUSER_PASSWORD=""))
     passes(run("dbt", "source", "freshness"))
-    passes(run("dbt", "build", "--exclude-resource-type", "unit_test", "--store-failures"))
+    passes(run(*BUILD, "--store-failures"))
     return run
-
-
-Machines = Callable[[], Machine]
 
 
 @pytest.fixture

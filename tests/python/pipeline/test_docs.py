@@ -1,0 +1,33 @@
+"""The pages that are drawn from the project still fit it."""
+
+import re
+import subprocess
+import sys
+
+from support.commands import ROOT, Run, passes
+
+
+def test_the_erd_is_the_one_that_the_contracts_and_relationship_tests_give() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/erd.py"], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (ROOT / "docs/erd.md").read_text() == done.stdout, (
+        "run `make erd` and commit docs/erd.md"
+    )
+
+
+def test_the_readme_shows_as_many_tests_as_there_are(built: Run) -> None:
+    report = passes(built("publish", "report"))
+    numbers = r"(\d+) passed, (\d+) warned, 0 failed"
+    (shown,) = re.findall(numbers, (ROOT / "README.md").read_text())
+    (counted,) = re.findall(numbers, report)
+    assert sum(map(int, shown)) == sum(map(int, counted))
+
+
+def test_the_page_on_settings_names_every_setting() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    example = (ROOT / ".env.example").read_text()
+    for line in example.splitlines():
+        if "=" in line and not line.startswith("#"):
+            assert f"`{line.split('=')[0]}`" in page

@@ -1,0 +1,53 @@
+"""`python -m local`: the command's status is its own, and mistakes are said in a line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from support.commands import ROOT
+
+
+def local(tmp_path: Path, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "local", *words],
+        cwd=ROOT,
+        env=os.environ | {"LOCAL_DIR": str(tmp_path)} | extra,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_it_sets_the_environment_and_exits_with_the_commands_status(tmp_path: Path) -> None:
+    show = ("--", "sh", "-c", "echo $BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL; exit 7")
+    done = local(tmp_path, *show)
+    assert done.returncode == 7
+    assert all(url.startswith("http://127.0.0.1:") for url in done.stdout.split())
+    assert done.stderr == "local: users are made up by a fake API, unless RANDOMUSER_URL is set\n"
+
+    done = local(tmp_path, *show, RANDOMUSER_URL="https://me:secret@example.com/api/")
+    assert done.stdout.split()[1] == "https://me:secret@example.com/api/"
+    assert done.stderr == "local: users come from https://example.com/api/ (RANDOMUSER_URL)\n"
+
+
+def test_tables_are_kept_between_runs_and_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    ingest = ("python", "-m", "ingest", "--users", "5", "--load-id", "x")
+    assert "Loaded 5 users" in local(tmp_path, "--", *ingest).stdout
+    assert "Already loaded: 5 users" in local(tmp_path, "--", *ingest).stdout
+    docs = ("dbt", "--quiet", "docs", "generate", "--target-path", str(tmp_path / "target"))
+    made = local(tmp_path, "--", *docs)
+    assert made.returncode == 0 and len(made.stderr.splitlines()) == 1, made.stderr
+    inner = local(tmp_path, "--", sys.executable, "-m", "local", "--", "true")
+    assert inner.returncode == 1
+    assert "in use by another `python -m local`" in inner.stderr
+
+
+def test_help_helps_and_no_command_and_an_unknown_one_are_said_in_a_line(tmp_path: Path) -> None:
+    helped = local(tmp_path, "--help")
+    assert helped.returncode == 0 and "python -m local -- COMMAND" in helped.stdout
+    assert local(tmp_path).returncode == 2
+    done = local(tmp_path, "--", "no-such-command")
+    assert done.returncode == 127
+    last = done.stderr.splitlines()[-1]
+    assert last == "local: cannot run no-such-command: No such file or directory"

@@ -1,0 +1,207 @@
+"""The whole pipeline, as its users drive it, on the embedded BigQuery."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.commands import ANSWERS, ROOT, Run, passes
+from support.log_lines import for_people
+from support.warehouse import Warehouse
+
+BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
+Counts = Callable[[], dict[str, object]]
+
+
+@pytest.fixture
+def counts(run: Run, warehouse: Warehouse) -> Counts:
+    def count() -> dict[str, object]:
+        tables = {name: f"{run.analytics}.{name}" for name in ("users", "locations")}
+        tables["logins"] = f"{run.analytics}_restricted.logins"
+        tables["history"] = f"{run.analytics}_snapshots.users_history"
+        return {
+            name: warehouse.rows(f"select count(*) from {table}")[0][0]
+            for name, table in tables.items()
+        }
+
+    return count
+
+
+def test_users_of_the_api_end_in_tested_tables_and_files_and_a_second_build_changes_nothing(
+    run: Run, counts: Counts, tmp_path: Path
+) -> None:
+    passes(run("ingest", "--users", "1500", "--load-id", "one"))
+    passes(run("dbt", "source", "freshness"))
+    passes(run("dbt", "build"))
+    first = counts()
+    assert first == {"users": 1500, "logins": 1500, "locations": 1500, "history": 1500}
+    passes(run("ingest", "--users", "1500", "--load-id", "one"))
+    passes(run(*BUILD))
+    assert counts() == first
+
+    passes(run("publish", "csv"))
+    with (tmp_path / "exports/logins.csv").open(encoding="utf-8", newline="") as file:
+        assert {"login_uuid", "username"} <= set(next(csv.reader(file)))
+    text = (tmp_path / "exports/logins.csv").read_text(encoding="utf-8")
+    for secret in ("password", "salt", "md5", "sha1", "sha256"):
+        assert secret not in text.splitlines()[0]
+    passes(run("publish", "csv", "--with-secrets"))
+    with (tmp_path / "exports/logins.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    keys = [row["login_uuid"] for row in rows]
+    assert len(rows) == 1500 and keys == sorted(keys) and all(row["password"] for row in rows)
+
+    report = passes(run("publish", "report"))
+    for name in ("raw users", "users", "logins", "locations"):
+        assert re.search(rf"^  {name} +1,500 ", report, re.MULTILINE)
+    assert re.search(r"\d+ passed, \d warned, 0 failed", report)
+    assert "randomuser.users: pass" in report
+
+
+def test_real_answers_land_once_and_warn_of_shared_user_names_and_passwords_alone(
+    run: Run, counts: Counts, tmp_path: Path
+) -> None:
+    files = [ANSWERS / f"randomuser-1.4{which}.json" for which in ("", "-passwords")]
+    assert "Loaded 100 users" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
+    assert "Already loaded" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
+    for _ in range(2):
+        passes(run(*BUILD))
+        results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
+        warned = {r["unique_id"].split(".")[2] for r in results if r["status"] == "warn"}
+        assert warned == {"unique_logins_username", "unique_logins_password"}
+        assert counts() == {
+            "users": 100,
+            "logins": 100,
+            "locations": 100,
+            "history": 100,
+        }
+    assert "freshness\n  not checked: there is no " in passes(run("publish", "report"))
+    strict = run("dbt", "build", "--select", "logins", "--vars", "duplicate_passwords: error")
+    assert strict.returncode == 1
+
+
+def test_freshness_passes_after_a_load_and_fails_when_the_newest_is_too_old(
+    run: Run, warehouse: Warehouse
+) -> None:
+    passes(run("ingest", "--users", "10"))
+    passes(run("dbt", "source", "freshness"))
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 25 hour) "
+        "where loaded_at >= timestamp '1970-01-01'"
+    )
+    stale = run("dbt", "source", "freshness")
+    assert stale.returncode == 1 and "ERROR STALE" in stale.stdout
+
+
+def test_the_production_target_compiles_with_only_the_environment_set(run: Run) -> None:
+    passes(run("ingest", "--users", "10"))
+    token = {"BIGQUERY_METHOD": "oauth-secrets", "DBT_ENV_SECRET_BIGQUERY_TOKEN": "t"}
+    passes(run("dbt", "compile", "--target", "prod", **token))
+
+
+def test_nothing_outside_local_mentions_the_emulator() -> None:
+    folders = ["models", "macros", "snapshots", "tests"]
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
+    files = [
+        f
+        for f in files
+        if f.is_file() and f.suffix != ".pyc" and not {"python", "airflow"} & {*f.parts}
+    ]
+    named = [f for f in files if re.search(r"emulator|bqemu", f.read_text(), re.IGNORECASE)]
+    assert {file.parent for file in named} == {ROOT / "macros/local"}
+
+
+def test_publishing_before_a_build_says_what_to_run_first_and_leaves_files_as_they_are(
+    run: Run, tmp_path: Path
+) -> None:
+    def said(command: str) -> str:
+        done = run("publish", command)
+        assert done.returncode == 1 and not done.stdout
+        (line,) = for_people(done.stderr)
+        assert line.startswith("publish: ") and "run `dbt build` first" in line
+        return line
+
+    for command in ("csv", "report"):
+        said(command)
+    passes(run("ingest", "--users", "5"))
+    passes(run("dbt", "source", "freshness"))
+    exports = tmp_path / "exports"
+    files = [exports / f"{name}.csv" for name in ("users", "logins", "locations")]
+    exports.mkdir()
+    for file in files:
+        file.write_text("of yesterday")
+    assert f"the files in {exports} are as they were" in said("csv")
+    assert sorted(exports.iterdir()) == sorted(files)
+    assert {file.read_text() for file in files} == {"of yesterday"}
+    said("report")
+
+
+def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_stays(
+    run: Run, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    def answer(first_name: str, *uuids: int) -> Path:
+        users = [
+            {
+                "login": {
+                    "uuid": f"00000000-0000-4000-8000-{uuid:012}",
+                    "username": f"user{uuid}",
+                    "password": f"secret{uuid}",
+                },
+                "name": {"first": first_name},
+            }
+            for uuid in uuids
+        ]
+        info = {"seed": "s", "results": len(users), "page": 1, "version": "1.4"}
+        file = tmp_path / f"{first_name}.json"
+        file.write_text(json.dumps({"results": users, "info": info}))
+        return file
+
+    def people() -> list[tuple[object, ...]]:
+        return warehouse.rows(f"select first_name from {run.analytics}.users order by user_id")
+
+    passes(run("ingest", "--load-id", "on-time", "--from-file", answer("OnTime", 1, 2, 2)))
+    passes(run(*BUILD))
+    passes(run("ingest", "--load-id", "late", "--from-file", answer("Late", 2, 3, 3)))
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 5 hour) "
+        "where load_id = 'late' and loaded_at >= timestamp '1970-01-01'"
+    )
+    passes(run(*BUILD))
+    assert people() == [("OnTime",), ("OnTime",), ("Late",)]
+    passes(run(*BUILD, "--full-refresh"))
+    assert people() == [("OnTime",), ("OnTime",), ("Late",)]
+
+    # Forty days without a load, and then a user comes again who has changed.
+    raw, restricted = run.raw, f"{run.analytics}_restricted"
+    history = f"{run.analytics}_snapshots.users_history"
+    marts = [f"{run.analytics}.users", f"{run.analytics}.locations", f"{restricted}.logins"]
+    base = f"{restricted}.base_randomuser__users"
+    for table in (f"{raw}.users", f"{raw}.loads", base, *marts, history):
+        warehouse.rows(
+            f"update {table} set loaded_at = timestamp_sub(loaded_at, interval 40 day) "
+            "where loaded_at >= timestamp '1970-01-01'"
+        )
+    passes(run("ingest", "--load-id", "newer", "--from-file", answer("Newer", 1)))
+    passes(run(*BUILD))
+    assert people() == [("Newer",), ("OnTime",), ("Late",)]
+    versions = f"select first_name, dbt_valid_to is null from {history} where user_id like '%1'"
+    assert sorted(warehouse.rows(versions)) == [("Newer", True), ("OnTime", False)]
+
+
+def test_a_load_later_than_the_look_back_is_reported_and_a_rebuild_finds_it(
+    run: Run, warehouse: Warehouse, counts: Counts
+) -> None:
+    passes(run("ingest", "--users", "10", "--load-id", "on-time"))
+    passes(run(*BUILD))
+    passes(run("ingest", "--users", "20", "--load-id", "too-late"))
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 7 hour) "
+        "where load_id = 'too-late' and loaded_at >= timestamp '1970-01-01'"
+    )
+    missing = run(*BUILD)
+    assert missing.returncode == 1
+    assert "every_raw_user_is_accepted_rejected_or_superseded" in missing.stdout
+    passes(run(*BUILD, "--full-refresh"))
+    assert counts()["users"] == 30

@@ -1,0 +1,66 @@
+"""What the Singer SDK tests of every target is tested here too, or said why not."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import ROOT, Run
+from support.factories import changed, people
+from support.reliability_page import PAGE, SINGER, singer_section
+from support.warehouse import Warehouse
+
+# More fields than the API has, in the order in which a second load adds them to the first.
+ADDED = {
+    "fruits": ["apple", {"PearTree": [1, None]}, []],
+    "ClientName": {"clientName": {"CLIENTNAME": "x"}},
+    "agent:type": "colon",
+    "a.b": "dot",
+    "a b": "space",
+    "$": "dollar",
+    "quote'\"`\\": "quotes",
+    "naïve 名": "letters",
+    "": "no name",
+    "Login": {"uuid": "not the key", "UserName": "not the name"},
+    "NAT": "not the nationality",
+    "big": 9007199254740993,
+    "object_store": {},
+}
+
+
+@pytest.mark.parametrize("test", SINGER)
+def test_every_test_of_singer_targets_has_a_counterpart_or_a_reason(test: str) -> None:
+    assert set(SINGER[test]) <= {"checks", "here", "why"} and len(SINGER[test]) >= 2
+    for counterpart in SINGER[test].get("here", []):
+        file, _, name = counterpart.partition("::")
+        text = (ROOT / file).read_text("utf-8")
+        assert not name or f"\ndef {name}(" in text or f"- name: {name}\n" in text, counterpart
+
+
+def test_the_page_says_of_singer_targets_what_the_table_says() -> None:
+    assert PAGE.read_text("utf-8").endswith(singer_section() + "\n"), (
+        "write docs/reliability.md anew: `make torture`"
+    )
+
+
+def test_fields_of_any_name_and_type_are_kept_and_are_not_taken_for_known_ones(
+    run: Run, warehouse: Warehouse, api_url: str, tmp_path: Path
+) -> None:
+    plain, *others = people(api_url, 3)
+    users = [plain, *(changed(user) | ADDED for user in others)]
+    file = tmp_path / "answer.json"
+    info = {"seed": "s", "results": 3, "page": 1, "version": "1.4"}
+    file.write_text(json.dumps({"results": users, "info": info}), "utf-8")
+    landed = run("ingest", "--from-file", file)
+    assert landed.returncode == 0, landed.stderr
+    ever = "loaded_at >= timestamp '1970-01-01'"
+    raw = f"select to_json_string(payload) from {run.raw}.users where {ever} order by record_index"
+    assert [json.loads(str(payload)) for (payload,) in warehouse.rows(raw)] == users
+
+    built = run("dbt", "run")
+    assert built.returncode == 0, built.stdout
+    rows = warehouse.rows(f"select user_id, first_name, nationality from {run.analytics}.users")
+    sent = [(user["login"]["uuid"], user["name"]["first"], user["nat"]) for user in users]
+    assert sorted(rows) == sorted(sent)
+    named = f"select login_uuid, username from {run.analytics}_restricted.logins"
+    names = [(user["login"]["uuid"], user["login"]["username"]) for user in users]
+    assert sorted(warehouse.rows(named)) == sorted(names)

@@ -1,0 +1,257 @@
+"""The dbt packages: the stubs come to the right verdicts, and to those of the real ones.
+
+`TABLE` holds what the real macros find on BigQuery. dbt runs all of it on the embedded BigQuery,
+with the stubs and, where they are installed, with the real packages: by `dbt deps`, or by hand
+into `dbt_packages/`.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from local.packages import DBT, STUBS, install_path, is_real
+
+PROJECT = Path(__file__).parents[3]
+
+# `all_rows` has a null, an empty string, two equal rows, two rows equal in their nulls, numbers on
+# a boundary and just beyond it, letters beyond ASCII, and text that regular expressions heed. It
+# has no tests: a model that fails one keeps those after it from being built.
+MODELS = {
+    "all_rows": r"""
+        select 1 as id, 'abc' as word, 'x' as team, 0 as points, date '2024-02-29' as day
+        union all select 2, 'abc', 'x', 100, date '2024-03-01'
+        union all select 3, 'ABC', 'x', -1, date '1899-12-31'
+        union all select 4, '', 'y', 101, date '2100-01-01'
+        union all select 5, 'a.c', 'y', 50, null
+        union all select 6, 'a\nc', 'y', 50, null
+        union all select 7, 'été', null, null, null
+        union all select 8, '日本', null, null, null
+        union all select 9, "it's [a] \\d+", 'z', 50, date '2024-02-29'
+        union all select 10, null, 'z', 50, date '2024-02-29'
+    """,
+    "clean": """
+        select 1 as id, 'abc' as word, 'x' as team, 0 as points, date '2024-02-29' as day
+        union all select 2, 'été', 'x', 50, date '2024-03-01'
+        union all select 3, '日本語', 'y', 100, date '2024-03-02'
+    """,
+    "dirty": "select * from {{ ref('all_rows') }}",
+    "empty": "select * from {{ ref('all_rows') }} where false",
+}
+
+# For each macro: what it does, in which model (and column), how many failures it is to find (none:
+# it is to end in an error), and its arguments. `where` is dbt's own, not an argument.
+TABLE: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
+    "dbt_utils.expression_is_true": [
+        ("passes where it holds", "clean", 0, {"expression": "points between 0 and 100"}),
+        ("passes no rows at all", "empty", 0, {"expression": "false"}),
+        ("passes nulls", "dirty", 2, {"expression": "points between 0 and 100"}),
+        ("fails where any part is false", "dirty", 2, {"expression": "points > 0 and id > 0"}),
+        ("takes an expression with an or", "dirty", 1, {"expression": "points > 0 or id < 3"}),
+        ("begins with the column", "dirty.points", 2, {"expression": "> 0"}),
+        (
+            "keeps to dbt's where",
+            "dirty",
+            1,
+            {"expression": "points >= 0", "where": "team = 'x'"},
+        ),
+    ],
+    "dbt_expectations.expect_column_values_to_match_regex": [
+        ("passes letters beyond ASCII", "clean.word", 0, {"regex": "^.{3}$"}),
+        ("passes no rows at all", "empty.word", 0, {"regex": "^x$"}),
+        ("fails all but nulls and matches", "dirty.word", 7, {"regex": "^[a-z]+$"}),
+        ("searches where not anchored", "dirty.word", 7, {"regex": "b"}),
+        ("fails an empty string always", "dirty.word", 7, {"regex": "^[a-z]*$"}),
+        ("fails all for an empty pattern", "dirty.word", 9, {"regex": ""}),
+        ("matches one letter beyond ASCII", "dirty.word", 8, {"regex": "^é"}),
+        ("matches any character but a new line", "dirty.word", 6, {"regex": "a.c"}),
+        ("reads a raw pattern", "dirty.word", 8, {"regex": r"a\.c", "is_raw": True}),
+        ("unescapes one that is not raw", "dirty.word", 8, {"regex": r"a\\.c"}),
+        ("takes an escaped quote", "dirty.word", 8, {"regex": r"it\'s"}),
+        ("breaks on an unknown escape", "clean.word", None, {"regex": r"\S"}),
+        ("takes brackets", "dirty.word", 8, {"regex": r"\[a\] \\d\+$", "is_raw": True}),
+        ("takes alternatives", "dirty.word", 6, {"regex": "^(?:abc|ABC)$"}),
+        ("takes a capturing group", "dirty.word", 7, {"regex": "^a(b)c$"}),
+        ("takes a flag", "dirty.word", 6, {"regex": "^abc$", "flags": "i"}),
+        ("takes a flag for new lines", "dirty.word", 5, {"regex": "a.c", "flags": "s"}),
+        (
+            "takes flags with a raw pattern",
+            "dirty.word",
+            8,
+            {"regex": r"^A\.C$", "is_raw": True, "flags": "is"},
+        ),
+        (
+            "keeps to the row condition",
+            "dirty.word",
+            1,
+            {"regex": "^abc$", "row_condition": "team = 'x'"},
+        ),
+        (
+            "keeps to a row condition with an or",
+            "dirty.word",
+            2,
+            {"regex": "^abc$", "row_condition": "team = 'x' or team = 'z'"},
+        ),
+    ],
+}
+# What the real macros find on the emulator, where that is not what they find on BigQuery.
+REAL_ON_EMULATOR = {
+    # BigQuery's regexp_instr is 0 for an empty string; the emulator's is 1 if the pattern matches.
+    "fails an empty string always": 6,
+    # BigQuery: "Illegal escape sequence"; the emulator keeps the backslash.
+    "breaks on an unknown escape": 0,
+}
+
+
+class Case(NamedTuple):
+    """A line of the table."""
+
+    test: str
+    says: str
+    target: str
+    failures: int | None
+    arguments: dict[str, Any]
+
+    @property
+    def package(self) -> str:
+        return self.test.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"\W+", "_", f"{self.test} {self.says}")
+
+
+CASES = [Case(test, *line) for test, lines in TABLE.items() for line in lines]
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.test} {case.says}")
+each_macro = pytest.mark.parametrize("test", TABLE)
+Results = dict[str, dict[str, Any]]
+
+
+def real_packages() -> dict[str, Path]:
+    """The folders of the real packages that are installed."""
+    places = [PROJECT / "dbt_packages", install_path(PROJECT)]
+    return {
+        folder.name: folder for place in places for folder in place.glob("*") if is_real(folder)
+    }
+
+
+def write_project(folder: Path, packages: Path) -> None:
+    """Write a dbt project with all models, and the cases on the macros that `packages` has."""
+    models: dict[str, dict[str, Any]] = {name: {"name": name, "data_tests": []} for name in MODELS}
+    for case in CASES:
+        if (packages / case.package).exists():
+            model, _, column = case.target.partition(".")
+            arguments = case.arguments | ({"column_name": column} if column else {})
+            config = {"where": arguments.pop("where", None)}
+            entry = {"name": case.name, "arguments": arguments, "config": config}
+            models[model]["data_tests"].append({case.test: entry})
+    settings = {
+        "name": "verdicts",
+        "profile": "randomuser",
+        "packages-install-path": str(packages),
+        "models": {"+materialized": "table"},
+        "flags": {"require_generic_test_arguments_property": True},
+    }
+    (folder / "models").mkdir(parents=True)
+    (folder / "dbt_project.yml").write_text(json.dumps(settings))  # JSON is YAML, too
+    (folder / "models" / "models.yml").write_text(json.dumps({"models": list(models.values())}))
+    for name, sql in MODELS.items():
+        (folder / "models" / f"{name}.sql").write_text(sql)
+    shutil.copy(PROJECT / "profiles.yml.example", folder / "profiles.yml")
+
+
+@pytest.fixture(scope="module")
+def results(warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
+    """What dbt says of each case: with the stubs, and with the real packages if there are any.
+
+    Two runs, as no project can have both: dbt mixes up tests of one name in two packages.
+    """
+    scratch = tmp_path_factory.mktemp("dbt_packages")
+    sets = {"stub": STUBS}
+    for name, package in real_packages().items():
+        sets["real"] = scratch / "packages"
+        sets["real"].mkdir(exist_ok=True)
+        (sets["real"] / name).symlink_to(package)
+    settings = {
+        "BIGQUERY_EMULATOR_HOST": warehouse.url,
+        "GOOGLE_CLOUD_PROJECT": warehouse.project,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    command = [DBT, "--log-level-file", "none", "build", "--target", "local", "--profiles-dir", "."]
+    runs = {}
+    for name, packages in sets.items():
+        write_project(scratch / name, packages)
+        runs[name] = subprocess.Popen(
+            command,
+            cwd=scratch / name,
+            env=os.environ | settings | {"ANALYTICS_DATASET": f"dbt_packages_{name}"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    by_name: dict[str, Results] = {}
+    for name, process in runs.items():
+        output, _ = process.communicate()
+        path = scratch / name / "target" / "run_results.json"
+        assert path.exists(), output
+        found = json.loads(path.read_text())["results"]
+        by_name[name] = {result["unique_id"].split(".")[2]: result for result in found}
+    return by_name
+
+
+def agree(result: dict[str, Any], failures: int | None) -> None:
+    """Check status and failures, and show what dbt says if they are others."""
+    status = "error" if failures is None else "fail" if failures else "pass"
+    assert (result["status"], result["failures"]) == (status, failures), result["message"]
+
+
+def skip_without_real(package: str) -> Path:
+    """The folder of the real package; skips the test if it is not installed."""
+    installed = real_packages()
+    if package not in installed:
+        pytest.skip(f"the real {package} is not installed: `dbt deps` needs the dbt hub")
+    return installed[package]
+
+
+@each_case
+def test_a_stub_comes_to_the_verdict_of_the_table(case: Case, results: dict[str, Results]) -> None:
+    agree(results["stub"][case.name], case.failures)
+
+
+@each_case
+def test_the_real_macro_comes_to_the_same_verdict(case: Case, results: dict[str, Results]) -> None:
+    skip_without_real(case.package)
+    agree(results["real"][case.name], REAL_ON_EMULATOR.get(case.says, case.failures))
+
+
+def arguments(package: Path, macro: str) -> list[str]:
+    """The arguments of a generic test as its source declares them, defaults included."""
+    source = "".join(path.read_text() for path in package.glob("macros/**/*.sql"))
+    declared = re.search(rf"{{%-?\s*test {macro}\((.*?)\)\s*-?%}}", source, re.DOTALL)
+    assert declared, f"{package} has no test {macro}"
+    return re.sub(r"\s", "", declared[1]).lower().split(",")
+
+
+@each_macro
+def test_a_stub_takes_the_arguments_of_the_real_macro(test: str) -> None:
+    package, _, macro = test.partition(".")
+    real = skip_without_real(package)
+    assert arguments(STUBS / package, macro) == arguments(real, macro)
+
+
+def test_every_stub_is_in_the_table_and_every_line_of_the_table_has_one() -> None:
+    assert {f"{p.parents[1].name}.{p.stem}" for p in STUBS.glob("*/macros/*.sql")} == set(TABLE)
+
+
+def test_there_are_stubs_for_exactly_the_macros_that_the_project_calls() -> None:
+    macro = r"(?:dbt_utils|dbt_expectations)\.\w+"
+    called: set[str] = set()
+    for folder in ("models", "tests", "snapshots", "macros"):
+        for path in (PROJECT / folder).rglob("*"):
+            if path.suffix in {".sql", ".yml"}:
+                called |= set(re.findall(rf"(?<=- ){macro}|{macro}(?=\()", path.read_text()))
+    assert called == set(TABLE)

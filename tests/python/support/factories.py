@@ -1,0 +1,124 @@
+"""Loads of users that a test makes up, landed in raw by one statement a table."""
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from support.commands import Run
+from support.warehouse import Warehouse
+
+from ingest import tables
+
+User = dict[str, Any]
+
+
+@dataclass
+class Load:
+    """A load; its users are whatever JSON the test says."""
+
+    load_id: str
+    loaded_at: datetime
+    users: list[Any] = field(default_factory=list)
+
+
+def people(api_url: str, number: int) -> list[dict[str, Any]]:
+    """Return users as the API sends them, the same ones every time."""
+    answer = requests.get(api_url, {"results": str(number), "seed": "people"}, timeout=60)
+    users: list[dict[str, Any]] = answer.json()["results"]
+    return users
+
+
+def changed(user: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """Return the user with other parts: those that are objects are merged, others replaced."""
+    made = deepcopy(user)
+    for name, value in parts.items():
+        made[name] = made[name] | value if isinstance(value, dict) else value
+    return made
+
+
+def user(number: int, version: str = "1.4") -> User:
+    """Return a user as that version of the API sends one."""
+    street: Any = {"number": 12, "name": "High Street"}
+    login = {"uuid": f"00000000-0000-4000-8000-{number:012}"}
+    born: Any = {"date": "1990-05-31T23:59:59.999Z", "age": 36}
+    place = {
+        "coordinates": {"latitude": "-21.6687", "longitude": "53.7805"},
+        "timezone": {"offset": "+5:45", "description": "Kathmandu"},
+    }
+    number_of_version = tuple(map(int, version.split(".")))
+    if number_of_version < (1, 3):
+        street = "12 High Street"
+    if number_of_version < (1, 2):
+        born = "1990-05-31 23:59:59" if version == "1.1" else 644198399
+        login, place = {}, {}
+    country = {"country": "Nepal"} if number_of_version >= (1, 3) else {}
+    words = {"username": f"user{number}", "password": f"secret{number}", "salt": "salt"}
+    hashes = {name: size * "0" for name, size in (("md5", 32), ("sha1", 40), ("sha256", 64))}
+    picture = dict.fromkeys(("large", "medium", "thumbnail"), f"http://localhost/{number}")
+    return {
+        "gender": "female",
+        "name": {"title": "Ms", "first": "Ann", "last": "Other"},
+        "location": {"street": street, "city": "Town", "state": "State"}
+        | country
+        | {"postcode": 1234 if number % 2 else "AB1 2CD"}
+        | place,
+        "email": "ann@example.com",
+        "login": login | words | hashes,
+        "dob": born,
+        "registered": deepcopy(born),
+        "phone": "1",
+        "cell": "2",
+        "id": {"name": "", "value": None if number % 3 else "7"},
+        "picture": picture,
+        "nat": "GB",
+    }
+
+
+def answer(folder: Path, name: str, users: list[User], version: str = "1.4") -> Path:
+    info = {"seed": "s", "results": len(users), "page": 1, "version": version}
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps({"results": users, "info": info}))
+    return file
+
+
+def make_raw(run: Run, warehouse: Warehouse) -> None:
+    """Make the raw dataset and its tables, empty."""
+    raw = f"{warehouse.project}.{run.raw}"
+    warehouse.client.create_dataset(tables.dataset(raw, "US"))
+    warehouse.client.create_table(tables.users(f"{raw}.users"))
+    warehouse.client.create_table(tables.loads(f"{raw}.loads"))
+
+
+def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
+    """Land the loads, as at the times that they say."""
+    users = [
+        f"struct({_text(load.load_id)} as load_id, {index} as record_index, "
+        f"{_text(json.dumps(user, ensure_ascii=False))} as payload, "
+        f"timestamp '{load.loaded_at.isoformat()}' as loaded_at)"
+        for load in loads
+        for index, user in enumerate(load.users)
+    ]
+    warehouse.rows(
+        f"insert into {run.raw}.users (load_id, record_index, page, payload, api_version, seed, "
+        "fetched_at, loaded_at) select load_id, record_index, 1, parse_json(payload), '1.4', "
+        f"'people', loaded_at, loaded_at from unnest([{', '.join(users)}])"
+    )
+    ledger = [
+        f"struct({_text(load.load_id)} as load_id, {len(load.users)} as users, "
+        f"timestamp '{load.loaded_at.isoformat()}' as loaded_at)"
+        for load in loads
+    ]
+    warehouse.rows(
+        f"insert into {run.raw}.loads (load_id, source, api_version, seed, users_received, "
+        "users_landed, loader_version, started_at, loaded_at) select load_id, 'test', '1.4', "
+        f"'people', users, users, 'test', loaded_at, loaded_at from unnest([{', '.join(ledger)}])"
+    )
+
+
+def _text(text: str) -> str:
+    """Return a string literal: JSON's escapes are BigQuery's as well."""
+    return json.dumps(text, ensure_ascii=False)

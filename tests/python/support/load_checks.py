@@ -1,0 +1,55 @@
+"""What loads have left in the tables: exactly the users that were asked for, once?"""
+
+import subprocess
+
+from google.api_core.exceptions import NotFound
+from support.commands import Run
+from support.warehouse import Warehouse
+
+ONCE = "the same command landed the users that were asked for, once"
+LANDING_TABLE = "a landing table, which expires in a day"
+
+
+def landed(run: Run, warehouse: Warehouse) -> list[tuple[object, ...]]:
+    """Every load in raw: its id, its users, how many of them differ, its rows in the ledger."""
+    raw = run.raw
+    return warehouse.rows(
+        "select load_id, count(*), count(distinct json_value(payload, '$.login.uuid')), "
+        "count(distinct record_index), max(record_index), "
+        f"(select count(*) from {raw}.loads as ledger where ledger.load_id = u.load_id), "
+        f"(select max(users_landed) from {raw}.loads as ledger where ledger.load_id = u.load_id) "
+        f"from {raw}.users as u where loaded_at >= timestamp '1970-01-01' "
+        "group by load_id order by load_id"
+    )
+
+
+def exactly(users: int, load_id: str) -> tuple[object, ...]:
+    return (load_id, users, users, users, users - 1, 1, users)
+
+
+def ends_well(process: "subprocess.Popen[str]") -> str:
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output
+
+
+def landing_tables(run: Run, warehouse: Warehouse) -> set[str]:
+    try:
+        tables = [table.table_id for table in warehouse.client.list_tables(run.raw)]
+    except NotFound:
+        return set()
+    return {name for name in tables if name.startswith("landing_")}
+
+
+def in_the_marts_once(run: Run, warehouse: Warehouse, users: int) -> None:
+    done = run("dbt", "build", "--exclude-resource-type", "unit_test")
+    assert done.returncode == 0, done.stdout
+    for table in ("users", "logins"):
+        name = f"{run.analytics}{'_restricted' if table == 'logins' else ''}.{table}"
+        key = "user_id" if table == "users" else "login_uuid"
+        sql = f"select count(*), count(distinct {key}) from {name}"
+        assert warehouse.rows(sql) == [(users, users)]
+
+
+def words(step: str, after: bool) -> str:
+    return f"{'after' if after else 'before'} {step}"

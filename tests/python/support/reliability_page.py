@@ -1,0 +1,115 @@
+"""docs/reliability.md: what a fault did, as the tests saw it.
+
+Every test of a fault says what happened and what was left. `make torture` writes the page of it;
+any other run holds what it sees against the page, so that the page cannot drift.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[3] / "docs/reliability.md"
+
+HEAD = """# Nothing lost, nothing twice
+
+What the pipeline does when everything around it misbehaves. `make torture` brings about every
+case and writes this page from what it saw; `make test` does so with those that are quick, and
+fails if one of them ends otherwise than it says here.
+"""
+
+PARTS = {
+    "Killed anywhere": (
+        "The process is killed outright (SIGKILL) and the same command is run again: "
+        "at every boundary, and at random moments whose seeds are fixed."
+    ),
+    "Faults of the API": (
+        "A server on loopback plays a randomuser.me that is ill. The last line is the loader's own."
+    ),
+    "Faults of BigQuery": (
+        "A proxy between Google's client and the embedded BigQuery answers in BigQuery's place, "
+        "and refuses a job id that it has seen, as BigQuery does."
+    ),
+    "Bad records": (
+        "Any JSON value among the users of an answer: what it becomes in raw and in the models."
+    ),
+    "Changed shapes": (
+        "Users of another shape than the documented one: what the models and the tests say of them."
+    ),
+    "Rebuild": "The incremental path against `dbt build --full-refresh`, on random histories.",
+}
+
+# The Singer SDK's tests for targets, with what stands for each of them here.
+SINGER: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("singer_target_tests.toml").read_text("utf-8")
+)
+
+
+class Reliability:
+    """Takes down cases and, at the end, writes the page or has held them against it."""
+
+    def __init__(self, write: bool) -> None:
+        """Write the page at the end (`write`), or hold each case against it at once."""
+        self._write = write
+        self._seen: dict[str, dict[str, str]] = {}
+
+    def __call__(self, part: str, case: str, happened: str, left: str) -> None:
+        """Say of a case what happened and what was left, in words that each run says alike."""
+        assert part in PARTS
+        row = "| " + " | ".join(plain(text) for text in (case, happened, left)) + " |"
+        if self._write:
+            self._seen.setdefault(part, {})[case] = row
+        else:
+            known = PAGE.read_text("utf-8").splitlines()
+            assert row in known, f"docs/reliability.md does not have (`make torture`): {row}"
+
+    def finish(self) -> None:
+        """Write the page: the parts that were seen anew, the others as they were."""
+        if not self._seen:
+            return
+        old = PAGE.read_text("utf-8") if PAGE.exists() else ""
+        sections = re.split(r"^(?=## )", old, flags=re.MULTILINE)[1:]
+        kept = {section.partition("\n")[0][3:]: section.strip() for section in sections}
+        page = [HEAD.strip()]
+        for part, about in PARTS.items():
+            if part in self._seen:
+                rows = "\n".join(self._seen[part].values())
+                table = f"| case | what happened | what was left |\n| --- | --- | --- |\n{rows}"
+                page.append(f"## {part}\n\n{about}\n\n{table}")
+            elif part in kept:
+                page.append(kept[part])
+        page.append(singer_section())
+        PAGE.write_text("\n\n".join(page) + "\n", "utf-8")
+
+
+def singer_section() -> str:
+    """Return the page's last section, drawn from singer_target_tests.toml."""
+    lines = [
+        "## What Singer targets are tested for",
+        "",
+        "The tests that the [Singer SDK](https://github.com/meltano/sdk) brings for every target, "
+        "and what stands for each of them here.",
+        "",
+        "| the SDK's test | what it checks | here |",
+        "| --- | --- | --- |",
+    ]
+    for name, test in SINGER.items():
+        files = [it.partition("::") for it in test.get("here", [])]
+        here = [f"[{test or Path(file).stem}](../{file})" for file, _, test in files]
+        said = " ".join(filter(None, [test.get("why"), ", ".join(here)]))
+        lines.append(f"| {name} | {test['checks']} | {said} |")
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """Return `text` as a cell of a table, without what differs from run to run."""
+    for found, instead in (
+        (r"http://127\.0\.0\.1:\d+", "http://localhost"),
+        (r"\b(raw|analytics)_[0-9a-f]{12}\b", r"\1_randomuser"),
+        (r"\blanding_[0-9a-f]{32}\b", "landing_..."),
+        (r"\bmanual-\d{8}T\d{6}Z-[0-9a-f]{8}\b", "manual-..."),
+        (r"\s+", " "),
+        (r"\|", r"\\|"),
+    ):
+        text = re.sub(found, instead, text)
+    return text.strip()

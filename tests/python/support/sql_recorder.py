@@ -1,0 +1,127 @@
+"""Everything that the project sends to BigQuery for target prod, recorded on its way.
+
+The project's commands run against the embedded BigQuery, twice: the first time nothing is there,
+the second time the incremental forms are sent. A proxy in front of it takes down every request
+as it was sent, so what the embedded BigQuery makes of it does not count.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from google.cloud.bigquery import ScalarQueryParameter
+from support.commands import ROOT
+from support.proxy import proxy
+
+from local.__main__ import environment
+
+# Unit tests have no incremental form. The load ids make the users the same ones every time.
+COMMANDS = {
+    "first": ["ingest --users 50 --load-id 2026-01-01T00:00:00+00:00", "dbt build"],
+    "incremental": [
+        "ingest --users 60 --load-id 2026-01-01T01:00:00+00:00",
+        "dbt source freshness",
+        "dbt build --exclude-resource-type unit_test",
+        "publish csv",
+        "publish csv --with-secrets",
+        "publish report",
+        "publish alert",
+    ],
+}
+
+
+@dataclass
+class Statement:
+    """A statement as sent, with its parameters, and where in the project it comes from."""
+
+    sql: str
+    parameters: list[ScalarQueryParameter] = field(default_factory=list)
+    file: str = ""  # such as models/marts/users.sql; the command where it is no file of dbt's
+    phase: str = ""  # "first" or "incremental"
+    node_id: str | None = None  # dbt's name of the model, test, ...; None where it names none
+
+
+@dataclass
+class Recording:
+    """What was sent: statements in their order, and the tables that no statement makes."""
+
+    statements: list[Statement] = field(default_factory=list)
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)  # name: {column: type}
+    manifest: dict[str, Any] = field(default_factory=dict)  # dbt's
+    failed: str = ""  # what the command said that failed; it was the last
+
+
+def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
+    """Run the commands against an empty warehouse, with their files in `folder`."""
+    recording = Recording()
+    with proxy(warehouse_url) as served:
+        url, sent = served.url, served.requests
+        profiles = yaml.safe_load((ROOT / "profiles.yml.example").read_text())
+        profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
+        (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
+        variables = environment(url, api_url) | {
+            "RAW_DATASET": "raw_of_prod",
+            "ANALYTICS_DATASET": "analytics_of_prod",
+            "BIGQUERY_METHOD": "oauth-secrets",
+            "DBT_ENV_SECRET_BIGQUERY_TOKEN": "unused",
+            "DBT_TARGET": "prod",
+            "DBT_PROFILES_DIR": str(folder),
+            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_LOG_PATH": str(folder / "logs"),
+            "EXPORT_DIR": str(folder / "exports"),
+            "SLACK_WEBHOOK_URL": "",  # whatever .env says
+        }
+        for phase, commands in COMMANDS.items():
+            for command in commands:
+                sent.clear()
+                program, *words = command.split()
+                start = [program] if program == "dbt" else [sys.executable, "-m", program]
+                done = subprocess.run(
+                    [*start, *words],
+                    cwd=ROOT,
+                    env=variables,
+                    text=True,
+                    capture_output=True,
+                    check=False,
+                )
+                if (manifest := folder / "target/manifest.json").exists():
+                    recording.manifest = json.loads(manifest.read_text())
+                for request in sent:
+                    if request.method == "POST":
+                        _take_down(recording, request.json, phase, command)
+                if done.returncode:
+                    recording.failed = f"{command}: {done.stdout}{done.stderr}"
+                    return recording
+    return recording
+
+
+def _take_down(recording: Recording, request: dict[str, Any], phase: str, command: str) -> None:
+    """Add the statement of a request, or the table that it makes or loads, to the recording."""
+    job = request.get("configuration", {})
+    query = job.get("query", request)  # a body of jobs.insert or of jobs.query
+    if sql := query.get("query"):
+        asked = query.get("queryParameters", [])
+        parameters = [ScalarQueryParameter.from_api_repr(parameter) for parameter in asked]
+        comment = re.match(r'/\* .*?"node_id": "([^"]+)"', sql)
+        node_id = comment[1] if comment else None
+        file = _dbt_file(recording.manifest, node_id) or command.partition(" --users")[0]
+        recording.statements.append(Statement(sql, parameters, file, phase, node_id))
+    load = job.get("load", request)
+    table = load.get("destinationTable") or load.get("tableReference")
+    if table and "schema" in load:
+        name = "{projectId}.{datasetId}.{tableId}".format(**table)
+        recording.tables[name] = {it["name"]: it["type"] for it in load["schema"]["fields"]}
+
+
+def _dbt_file(manifest: dict[str, Any], node_id: str | None) -> str:
+    if node_id in manifest.get("unit_tests", {}):  # what it sends is the model's, with other rows
+        node_id = manifest["unit_tests"][node_id]["depends_on"]["nodes"][0]
+    for kind in ("nodes", "sources"):
+        if node_id in manifest.get(kind, {}):
+            return str(manifest[kind][node_id]["original_file_path"])
+    return ""
