@@ -6,6 +6,7 @@ project: it has its own environment, output and exit status, like any process.
 """
 
 import importlib
+import logging
 import multiprocessing
 import os
 import sys
@@ -83,6 +84,7 @@ def _main(words: list[str], environment: dict[str, str], streams: list[Path]) ->
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)
+    logging.root.handlers.clear()  # an import of dbt's has added one
     sys.argv = words
     sys.path.insert(0, str(ROOT))
     module, main = MAINS[words[0]]
