@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 
-.PHONY: help setup demo pipeline test torture lint sqlfluff workflows-lint image-test build erd cost bench airflow airflow-test lock clean
+.PHONY: help setup demo pipeline test test-faults test-tooling lint sqlfluff workflows-lint image-test build erd cost bench airflow airflow-test lock clean
 
 help:  ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,11 +55,14 @@ pipeline:
 		{ [ $$status -ne 0 ] || python -m publish csv; } && python -m publish report && exit $$status
 
 # Half of the time the tests wait for an answer: two files at once.
-test: setup lint  ## everything that checks the project
+test: setup lint  ## what checks the data's way and the SQL: five minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-torture: setup  ## every kill, fault and odd record (an hour or more), and docs/reliability.md of them
-	$(BIN)/python -m pytest --torture
+test-faults: setup  ## every kill, fault and odd record: half an hour; draws docs/reliability.md
+	$(BIN)/python -m pytest --all-faults
+
+test-tooling: setup  ## the workflows, the compose file, slim CI, the installation of packages
+	$(BIN)/python -m pytest -n 2 tests/python/tooling
 
 lint: setup  ## ruff, mypy, SQLFluff
 	$(BIN)/ruff check .

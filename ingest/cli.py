@@ -127,7 +127,9 @@ def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
 
 
 def _check(settings: Settings) -> int:
-    settings = settings.model_copy(update={"retry_seconds": 10})  # who waits is a person
+    settings = settings.model_copy(  # who waits is a person
+        update={"retry_seconds": min(10, settings.retry_seconds)}
+    )
     status = 0
     for need, look in (
         ("settings", lambda it: f"project {it.google_cloud_project}"),

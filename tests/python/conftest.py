@@ -111,30 +111,31 @@ def machine(machines: Machines) -> Machine:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     about = "run all cases of faults, and nothing else, and write docs/reliability.md of them"
-    parser.addoption("--torture", action="store_true", help=about)
+    parser.addoption("--all-faults", action="store_true", help=about)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     """Choose the tests of faults, or all tests but the longest of faults."""
-    if config.getoption("--torture"):
+    if config.getoption("--all-faults"):
         items[:] = [item for item in items if "reliability" in item.fixturenames]
     else:
-        items[:] = [item for item in items if not item.get_closest_marker("torture")]
-    for item in items:  # a file to a worker, and what takes long to make is made by one of them
-        shared = {"recording", "built"}.intersection(item.fixturenames)
-        item.add_marker(pytest.mark.xdist_group(min(shared, default=item.path.name)))
+        items[:] = [item for item in items if not item.get_closest_marker("slow_fault")]
+    for item in items:  # what takes long to make is made by one worker
+        for fixture in {"recording", "built", "package", "results"}.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group(fixture))
 
 
 @pytest.fixture(scope="session")
-def torture(pytestconfig: pytest.Config) -> bool:
+def all_faults(pytestconfig: pytest.Config) -> bool:
     """Whether every case is asked for, or the quick ones alone."""
-    return bool(pytestconfig.getoption("--torture"))
+    return bool(pytestconfig.getoption("--all-faults"))
 
 
 @pytest.fixture(scope="session")
 def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
     """Take down what a fault did, for docs/reliability.md."""
-    page = Reliability(write=bool(pytestconfig.getoption("--torture")))
+    page = Reliability(write=bool(pytestconfig.getoption("--all-faults")))
     yield page
     page.finish()
 

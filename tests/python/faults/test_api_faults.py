@@ -42,7 +42,7 @@ class Case:
     gives_up: bool = False
     """Whether the line comes after some tries."""
     slow: bool = False
-    """Left to `make torture`."""
+    """Left to `make test-faults`."""
 
 
 def twice(fault: Fault, *, seconds: float = 5, slow: bool = False) -> Case:
@@ -239,7 +239,7 @@ def alike(line: str) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.torture] * case.slow) for name, case in CASES.items()],
+    [pytest.param(name, marks=[pytest.mark.slow_fault] * case.slow) for name, case in CASES.items()],
 )
 def test_a_load_lands_right_or_ends_in_one_line_with_nothing_landed(
     name: str, run: Run, landed: Landed, reliability: Reliability

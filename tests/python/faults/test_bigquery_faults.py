@@ -73,7 +73,7 @@ FAULTS = [
 ]
 
 
-# One of a kind; the others take `make torture`.
+# One of a kind; the others take `make test-faults`.
 QUICK = {
     ("403 rateLimitExceeded, twice", "an upload begins"),
     ("403 quotaExceeded", MOVED),
@@ -89,7 +89,7 @@ QUICK = {
 
 
 def case(fault: Fault) -> Any:
-    marks = [] if (fault.case, fault.step) in QUICK else [pytest.mark.torture]
+    marks = [] if (fault.case, fault.step) in QUICK else [pytest.mark.slow_fault]
     return pytest.param(fault, marks=marks, id=f"{fault.case}: {fault.step}")
 
 
@@ -136,7 +136,7 @@ def raw(loader: Wires, warehouse: Warehouse) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(
-    "step", [MOVED, *(pytest.param(step, marks=pytest.mark.torture) for step in (UPLOAD, LEDGER))]
+    "step", [MOVED, *(pytest.param(step, marks=pytest.mark.slow_fault) for step in (UPLOAD, LEDGER))]
 )
 def test_a_job_that_failed_has_used_up_its_id_and_the_next_run_takes_another(
     loader: Wires, warehouse: Warehouse, reliability: Reliability, step: str

@@ -1,10 +1,8 @@
 """`dbt build` is killed outright, anywhere; the same command again makes the marts, once."""
 
 import itertools
-import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +13,13 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
-from support.commands import ROOT, Run
+from support.commands import Process, Run
 from support.factories import Load, changed, land, make_raw, people
 from support.proxy import Answer, CutError, Proxy, Request, proxy
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
 
-PART = "Killed anywhere"
+PART = "Crash recovery"
 MOMENTS = 10
 BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
 TABLES = {
@@ -59,16 +57,8 @@ class Dbt:
     landed: set[str] = field(default_factory=set)
     steps: list[tuple[str, str]] = field(default_factory=list)
 
-    def start(self) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            BUILD,
-            cwd=ROOT,
-            env=self.run.environment | {"BIGQUERY_EMULATOR_HOST": self.bigquery.url},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    def start(self) -> Process:
+        return self.run.start(*BUILD, BIGQUERY_EMULATOR_HOST=self.bigquery.url)
 
     def ends_well(self) -> None:
         self.steps.clear()
@@ -85,7 +75,7 @@ class Dbt:
         """Run dbt until it comes to a step, and kill it there."""
 
         def kill() -> NoReturn:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             raise CutError
 
         def come(request: Request) -> None:
@@ -109,7 +99,7 @@ class Dbt:
             if step_of(request) != step:
                 return
             if not killed.is_set():
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 killed.set()
                 both_came.wait(60)
             else:
@@ -190,7 +180,7 @@ def words(boundary: Boundary) -> str:
     return f"dbt build, {'after' if after else 'before'} {STEPS[step].format(TABLES[table])}"
 
 
-@pytest.mark.torture
+@pytest.mark.slow_fault
 def test_a_first_build_that_is_killed_at_any_write_is_finished_by_the_same_command(
     dbt: Dbt, reliability: Reliability
 ) -> None:
@@ -205,12 +195,12 @@ def test_a_first_build_that_is_killed_at_any_write_is_finished_by_the_same_comma
 
 
 def test_a_build_that_is_killed_at_any_write_is_finished_by_the_same_command(
-    dbt: Dbt, reliability: Reliability, torture: bool
+    dbt: Dbt, reliability: Reliability, all_faults: bool
 ) -> None:
     dbt.ends_well()
     assert sorted(dbt.steps) == sorted(MADE)
     every = [[boundary] for boundary in itertools.product(MERGED, (False, True))]
-    for boundaries in every if torture else [QUICK]:
+    for boundaries in every if all_faults else [QUICK]:
         dbt.land()
         for boundary in boundaries:
             (table, _), _ = boundary
@@ -225,7 +215,7 @@ def test_a_build_that_is_killed_at_any_write_is_finished_by_the_same_command(
         dbt.all_is_there_once()
 
 
-@pytest.mark.torture
+@pytest.mark.slow_fault
 def test_a_statement_that_outlives_its_killed_build_doubles_nothing(
     dbt: Dbt, reliability: Reliability
 ) -> None:
@@ -240,7 +230,7 @@ def test_a_statement_that_outlives_its_killed_build_doubles_nothing(
         reliability(PART, case, ONCE, left)
 
 
-@pytest.mark.torture
+@pytest.mark.slow_fault
 def test_a_build_that_is_killed_at_random_moments_is_finished_by_the_same_command(
     dbt: Dbt, reliability: Reliability
 ) -> None:
@@ -252,10 +242,8 @@ def test_a_build_that_is_killed_at_random_moments_is_finished_by_the_same_comman
     for seed in range(MOMENTS):
         dbt.land()
         process = dbt.start()
-        try:
-            process.wait(Random(seed).uniform(0, duration))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        if not process.wait(Random(seed).uniform(0, duration)):
+            process.kill()
         process.communicate()
         dbt.ends_well()
         dbt.all_is_there_once()

@@ -99,13 +99,13 @@ def rows(run: Run, warehouse: Warehouse, load_id: str) -> list[dict[str, object]
 
 
 def test_whatever_the_users_are_each_lands_and_is_accepted_or_rejected_with_a_reason(
-    run: Run, warehouse: Warehouse, tmp_path: Path, torture: bool, reliability: Reliability
+    run: Run, warehouse: Warehouse, tmp_path: Path, all_faults: bool, reliability: Reliability
 ) -> None:
     loads = 0
 
     @seed(2026)
     @settings(
-        max_examples=6 if torture else 1,
+        max_examples=6 if all_faults else 1,
         deadline=None,
         database=None,
         verbosity=Verbosity.quiet,  # a list of such users is no help

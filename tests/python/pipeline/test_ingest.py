@@ -312,7 +312,8 @@ def test_a_check_says_of_every_need_whether_it_is_met_and_lands_nothing(
     assert "lies in US, and BIGQUERY_LOCATION is EU" in elsewhere.stdout
 
     nobody = f"http://127.0.0.1:{closed_port()}"
-    done = run("ingest", "--check", RANDOMUSER_URL=f"{nobody}/", BIGQUERY_EMULATOR_HOST=nobody)
+    down = {"RANDOMUSER_URL": f"{nobody}/", "BIGQUERY_EMULATOR_HOST": nobody}
+    done = run("ingest", "--check", **down, RETRY_SECONDS="1")
     missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING  ")]
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert [line[9:].split()[0].rstrip(":") for line in missing] == ["API", "queries", "raw"]

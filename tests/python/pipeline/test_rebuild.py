@@ -80,16 +80,16 @@ def dbt(run: Run, when: str, *words: str) -> None:
 
 
 def test_a_rebuild_gives_the_rows_of_the_incremental_path_after_any_order_of_loads(
-    run: Run, warehouse: Warehouse, api_url: str, reliability: Reliability, torture: bool
+    run: Run, warehouse: Warehouse, api_url: str, reliability: Reliability, all_faults: bool
 ) -> None:
     users = people(api_url, 25)
-    for seed in range(HISTORIES if torture else 1):
+    for seed in range(HISTORIES if all_faults else 1):
         name = uuid4().hex[:12]
         fresh = {"RAW_DATASET": f"raw_{name}", "ANALYTICS_DATASET": f"analytics_{name}"}
         here = Run(run.environment | fresh)
         history, marts = History(seed, users), Marts(here, warehouse)
         make_raw(here, warehouse)
-        runs = history.random.randint(4, 7) if torture else 4
+        runs = history.random.randint(4, 7) if all_faults else 4
         for number in range(1, runs + 1):
             land(here, warehouse, *history.next_loads())
             for load_id in history.next_accepted():
@@ -105,7 +105,7 @@ def test_a_rebuild_gives_the_rows_of_the_incremental_path_after_any_order_of_loa
                 marts.are_right(history, when)
         before = marts.all_rows()
         when = f"seed {seed}, a rebuild after {runs} runs"
-        dbt(here, when, *REBUILD, *(NO_UNIT_TESTS if torture else NO_TESTS))
+        dbt(here, when, *REBUILD, *(NO_UNIT_TESTS if all_faults else NO_TESTS))
         for model, rows in marts.all_rows().items():
             assert rows == before[model], f"{when}: {model}"
         marts.are_right(history, when)

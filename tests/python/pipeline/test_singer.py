@@ -38,7 +38,7 @@ def test_every_test_of_singer_targets_has_a_counterpart_or_a_reason(test: str) -
 
 def test_the_page_says_of_singer_targets_what_the_table_says() -> None:
     assert PAGE.read_text("utf-8").endswith(singer_section() + "\n"), (
-        "write docs/reliability.md anew: `make torture`"
+        "write docs/reliability.md anew: `make test-faults`"
     )
 
 

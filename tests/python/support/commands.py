@@ -38,15 +38,14 @@ class Run:
     environment: dict[str, str]
 
     def __call__(self, *command: str | Path, **extra: str) -> CompletedProcess[str]:
-        """Run it; keywords are added to its environment."""
-        words = [str(word) for word in command]
-        with TemporaryDirectory() as folder:
-            streams = [Path(folder, name) for name in ("stdout", "stderr")]
-            process = _forks.Process(target=_main, args=(words, self.environment | extra, streams))
-            process.start()
-            process.join()
-            status = process.exitcode or 0
-            return CompletedProcess(words, status, *(it.read_text("utf-8") for it in streams))
+        """Run it to its end; keywords are added to its environment."""
+        process = self.start(*command, **extra)
+        output, errors = process.communicate()
+        return CompletedProcess(command, process.returncode or 0, output, errors)
+
+    def start(self, *command: str | Path, **extra: str) -> "Process":
+        """Start it, and go on."""
+        return Process([str(word) for word in command], self.environment | extra)
 
     @property
     def raw(self) -> str:
@@ -57,6 +56,34 @@ class Run:
     def analytics(self) -> str:
         """dbt's dataset."""
         return self.environment["ANALYTICS_DATASET"]
+
+
+class Process:
+    """A command that was started."""
+
+    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+        self._folder = TemporaryDirectory()
+        self._streams = [Path(self._folder.name, name) for name in ("stdout", "stderr")]
+        self._process = _forks.Process(target=_main, args=(words, environment, self._streams))
+        self._process.start()
+        self.kill = self._process.kill
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status; less than 0 if a signal ended it, None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long for its end, and return whether it has ended."""
+        self._process.join(seconds)
+        return self.returncode is not None
+
+    def communicate(self) -> tuple[str, str]:
+        """Wait for its end, and return its standard output and standard error."""
+        self._process.join()
+        with self._folder:
+            output, errors = (it.read_text("utf-8") for it in self._streams if it.exists())
+        return output, errors
 
 
 def passes(done: CompletedProcess[str]) -> str:

@@ -1,15 +1,13 @@
 """The loader with a proxy on each of its wires, so that a test can say at which step what fails."""
 
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from support.commands import ROOT, Run
+from support.commands import Process, Run
 from support.proxy import Answer, Proxy, Request, proxy
 
 STEPS = {
@@ -43,20 +41,13 @@ class Wires:
     bigquery: Proxy
     steps: Counter[str] = field(default_factory=Counter)
 
-    def start(self, *flags: str, **extra: str) -> "subprocess.Popen[str]":
+    def start(self, *flags: str, **extra: str) -> Process:
         """Start the loader; keywords are added to its environment."""
         here = {
             "RANDOMUSER_URL": f"{self.api.url}/api/",
             "BIGQUERY_EMULATOR_HOST": self.bigquery.url,
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "ingest", *flags],
-            cwd=ROOT,
-            env=self.run.environment | here | extra,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return self.run.start("ingest", *flags, **here | extra)
 
     def at(self, step: str, do: Act, *, after: bool = False, times: Container[int] = (1,)) -> None:
         """Do something when a step comes for the first time (or `times`), or `after` it is done.

@@ -1,9 +1,7 @@
 """What loads have left in the tables: exactly the users that were asked for, once?"""
 
-import subprocess
-
 from google.api_core.exceptions import NotFound
-from support.commands import Run
+from support.commands import Process, Run
 from support.warehouse import Warehouse
 
 ONCE = "the same command landed the users that were asked for, once"
@@ -27,7 +25,7 @@ def exactly(users: int, load_id: str) -> tuple[object, ...]:
     return (load_id, users, users, users, users - 1, 1, users)
 
 
-def ends_well(process: "subprocess.Popen[str]") -> str:
+def ends_well(process: Process) -> str:
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     return output

@@ -1,6 +1,6 @@
 """docs/reliability.md: what a fault did, as the tests saw it.
 
-Every test of a fault says what happened and what was left. `make torture` writes the page of it;
+Every test of a fault says what happened and what was left. `make test-faults` writes the page of it;
 any other run holds what it sees against the page, so that the page cannot drift.
 """
 
@@ -13,13 +13,13 @@ PAGE = Path(__file__).parents[3] / "docs/reliability.md"
 
 HEAD = """# Nothing lost, nothing twice
 
-What the pipeline does when everything around it misbehaves. `make torture` brings about every
+What the pipeline does when everything around it misbehaves. `make test-faults` brings about every
 case and writes this page from what it saw; `make test` does so with those that are quick, and
 fails if one of them ends otherwise than it says here.
 """
 
 PARTS = {
-    "Killed anywhere": (
+    "Crash recovery": (
         "The process is killed outright (SIGKILL) and the same command is run again: "
         "at every boundary, and at random moments whose seeds are fixed."
     ),
@@ -61,7 +61,7 @@ class Reliability:
             self._seen.setdefault(part, {})[case] = row
         else:
             known = PAGE.read_text("utf-8").splitlines()
-            assert row in known, f"docs/reliability.md does not have (`make torture`): {row}"
+            assert row in known, f"docs/reliability.md does not have (`make test-faults`): {row}"
 
     def finish(self) -> None:
         """Write the page: the parts that were seen anew, the others as they were."""

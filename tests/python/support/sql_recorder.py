@@ -7,15 +7,13 @@ as it was sent, so what the embedded BigQuery makes of it does not count.
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from google.cloud.bigquery import ScalarQueryParameter
-from support.commands import ROOT
+from support.commands import ROOT, Run
 from support.proxy import proxy
 
 from local.__main__ import environment
@@ -79,16 +77,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
         for phase, commands in COMMANDS.items():
             for command in commands:
                 sent.clear()
-                program, *words = command.split()
-                start = [program] if program == "dbt" else [sys.executable, "-m", program]
-                done = subprocess.run(
-                    [*start, *words],
-                    cwd=ROOT,
-                    env=variables,
-                    text=True,
-                    capture_output=True,
-                    check=False,
-                )
+                done = Run(variables)(*command.split())
                 if (manifest := folder / "target/manifest.json").exists():
                     recording.manifest = json.loads(manifest.read_text())
                 for request in sent:
