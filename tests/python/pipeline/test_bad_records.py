@@ -245,13 +245,13 @@ def test_a_load_of_many_rejected_users_is_held_back_alone_until_somebody_decides
     assert run("dbt", "show", "--select", "stg_randomuser__rejected").returncode == 0
     lines = run("publish", "alert").stdout.splitlines()
     (cause,) = [line for line in lines if "few_users" in line]
-    assert cause.startswith("- error: test `few_users_of_a_load_are_rejected` failed: 1 row")
+    assert cause.startswith("- error: test `loads_have_few_rejected_users` failed: 1 row")
     assert row[:300] in cause and "not built" not in str(lines)
 
     said = run("ingest", "--accept", "odd").stdout
     assert said == "Load odd is accepted: the next `dbt build` takes its users into the marts\n"
     said = built(run)
-    assert "warn: no_user_is_rejected" in said
+    assert "warn: users_are_not_rejected" in said
     assert "load_id=odd, rejection_reason=login.uuid is not" in said
     results = json.loads((tmp_path / "target" / FILES["build"]).read_text())["results"]
     empty = [it["status"] for it in results if "password_is_not_empty" in it["unique_id"]]
@@ -272,7 +272,7 @@ def test_a_load_of_many_rejected_users_is_held_back_alone_until_somebody_decides
     reliability(
         PART,
         "more than `rejected_share` of a load is rejected",
-        "other loads reach the marts; `dbt build` fails in few_users_of_a_load_are_rejected, which "
+        "other loads reach the marts; `dbt build` fails in loads_have_few_rejected_users, which "
         "names the load, the share and the reasons",
         "the load is held back until `python -m ingest --accept` or `--set-aside` says otherwise",
     )
@@ -308,7 +308,7 @@ def test_googlesql_comes_to_the_verdicts_that_the_embedded_bigquery_comes_to(
     changes += [[(("login", "salt"), f"beside {key}", "{}")] for key in KEYS]
     users = odd + [changed(n, it) for n, it in enumerate(changes)]
     land(run, tmp_path / "users.json", "odd", users)
-    names = ("base_randomuser__users", "every_user_has_the_documented_shape")
+    names = ("base_randomuser__users", "users_match_documented_fields")
     for command in (("seed",), ("run", "--select", names[0])):
         done = run("dbt", *command)
         assert done.returncode == 0, done.stdout

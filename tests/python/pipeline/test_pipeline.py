@@ -202,6 +202,6 @@ def test_a_load_later_than_the_look_back_is_reported_and_a_rebuild_finds_it(
     )
     missing = run(*BUILD)
     assert missing.returncode == 1
-    assert "every_raw_user_is_accepted_rejected_or_superseded" in missing.stdout
+    assert "raw_users_are_accounted_for" in missing.stdout
     passes(run(*BUILD, "--full-refresh"))
     assert counts()["users"] == 30

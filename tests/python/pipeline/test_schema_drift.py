@@ -1,4 +1,4 @@
-"""Users of another shape than the documented one are told of by name, and stay in raw."""
+"""Fields that are not as documented are named by a dbt test, and stay in raw."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from support.reliability_page import Reliability
 from support.warehouse import Warehouse
 
 DBT = ("dbt", "--quiet", "build", "--exclude-resource-type", "unit_test")
-PART = "Changed shapes"
+PART = "Schema drift"
 
 
 def warned(said: str) -> list[dict[str, str]]:
-    """Return the rows that dbt's own output shows of the test of the shape."""
-    part = re.search(r"^warn: every_user_has_the_documented_shape\n((?:  .*\n)+)", said, re.M)
+    """Return the rows of `users_match_documented_fields` that dbt prints."""
+    part = re.search(r"^warn: users_match_documented_fields\n((?:  .*\n)+)", said, re.M)
     rows = part[1].splitlines() if part else []
     row = re.compile(
         r"  load_id=(?P<load_id>.*), api_version=.*, field=(?P<field>.*), sent=(?P<sent>.*), docu"
@@ -77,7 +77,7 @@ def test_a_changed_field_is_named_with_the_load_that_brought_it_and_raw_keeps_it
     shown = build(run, "--store-failures")
     assert len(shown) == 10 and {it["load_id"] for it in shown} == {"with"}
     assert {it["field"] for it in shown} < {it[2] for it in CHANGES}
-    table = f"{run.analytics}_restricted.every_user_has_the_documented_shape"
+    table = f"{run.analytics}_restricted.users_match_documented_fields"
     found = warehouse.rows(
         f"select field, sent, documented, load_id, first_record_index, users from {table}"
     )

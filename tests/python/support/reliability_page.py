@@ -1,7 +1,7 @@
 """docs/reliability.md: what a fault did, as the tests saw it.
 
-Every test of a fault says what happened and what was left. `make test-faults` writes the page of it;
-any other run holds what it sees against the page, so that the page cannot drift.
+Every fault test records what happened and what was left. `make test-faults` writes the page from
+that; any other run compares what it sees with the page, so that the page cannot drift.
 """
 
 import re
@@ -33,8 +33,8 @@ PARTS = {
     "Bad records": (
         "Any JSON value among the users of an answer: what it becomes in raw and in the models."
     ),
-    "Changed shapes": (
-        "Users of another shape than the documented one: what the models and the tests say of them."
+    "Schema drift": (
+        "Users whose fields are not the documented ones: what the models do and the tests report."
     ),
     "Rebuild": "The incremental path against `dbt build --full-refresh`, on random histories.",
 }
