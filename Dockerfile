@@ -30,8 +30,7 @@ COPY dbt_project.yml packages.yml package-lock.yml ./
 COPY local/__init__.py local/packages.py local/
 COPY local/dbt_packages local/dbt_packages
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    DBT_LOG_PATH=/tmp PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m local.packages \
-    && ln -s ../profiles.yml.example .venv/profiles.yml
+    DBT_LOG_PATH=/tmp PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m local.packages
 
 # What all three run on. The code is root's and the user cannot change it; these folders are its own.
 FROM ${BASE} AS run
@@ -43,7 +42,6 @@ RUN apt-get update \
 WORKDIR /app
 RUN install --directory --owner=app .local exports logs target
 ENV PATH=/app/.venv/bin:$PATH \
-    DBT_PROFILES_DIR=/app/.venv \
     PYTHONUNBUFFERED=1
 # A batch image is healthy when its command can start; services are asked over HTTP, see compose.yaml.
 HEALTHCHECK --interval=60s --timeout=30s CMD ["python", "-c", "import ingest.cli, publish.__main__"]

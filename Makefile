@@ -28,7 +28,6 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 	$(STEP) 'install what is locked: half a minute or more'
 	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements/dev.txt
 	$(STEP) 'install the packages of dbt'
-	ln -sf ../profiles.yml.example .venv/profiles.yml
 	DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
 

@@ -33,7 +33,6 @@ def main() -> None:
     programs = str(Path(sys.executable).parent)
     with TemporaryDirectory() as folder:
         environment = os.environ | {
-            "DBT_PROFILES_DIR": sys.prefix,
             "DBT_TARGET_PATH": folder,
             "DBT_LOG_PATH": folder,
         }

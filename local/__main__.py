@@ -31,7 +31,7 @@ def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
         "BIGQUERY_EMULATOR_HOST": warehouse_url,
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "RANDOMUSER_URL": api_url,
-        "DBT_PROFILES_DIR": str(Path(sys.prefix)),
+        "DBT_PROFILES_DIR": str(Path(__file__).parents[1]),
         "DBT_TARGET": "local",
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
     }

@@ -59,7 +59,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
     recording = Recording()
     with proxy(warehouse_url) as served:
         url, sent = served.url, served.requests
-        profiles = yaml.safe_load((ROOT / "profiles.yml.example").read_text())
+        profiles = yaml.safe_load((ROOT / "profiles.yml").read_text())
         profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
         (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
         variables = environment(url, api_url) | {

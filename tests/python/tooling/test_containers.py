@@ -83,7 +83,7 @@ class Services:
     def environment(self, name: str) -> dict[str, str]:
         """Return what a command of service `name` finds in its environment."""
         settings = {k: self.words(v) for k, v in SERVICES[name].get("environment", {}).items()}
-        image = {"PATH": f"{BIN}:{os.environ['PATH']}", "DBT_PROFILES_DIR": str(BIN.parent)}
+        image = {"PATH": f"{BIN}:{os.environ['PATH']}"}
         folders = {
             "LOCAL_DIR": str(self._folder / "local"),
             "EXPORT_DIR": str(self._folder / "exports"),
