@@ -1,1 +1,1 @@
-"""How fast, and with how much memory, against others: `make bench` writes docs/benchmarks.md."""
+"""Time and memory of the pipeline against its peers: `make bench` writes docs/benchmarks.md."""

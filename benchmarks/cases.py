@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.answers import CONCURRENCY, LOAD_ID, PASSWORD, SEED, Answers
-from benchmarks.history import make
+from benchmarks.history import build_history
 from benchmarks.measure import Cost
-from benchmarks.ours import started
-from benchmarks.theirs import MARTS, RAW, TABLES, peer
+from benchmarks.peer_runs import MARTS, RAW, TABLES, run_peer
+from benchmarks.pipeline import start_pipeline
+from benchmarks.responses import CONCURRENCY, LOAD_ID, PASSWORD, SEED, SavedResponses
 from ingest.api import PAGE_USERS
 
 Runs = dict[str, list[Cost]]
@@ -19,7 +19,7 @@ Runs = dict[str, list[Cost]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many users and rounds a case takes; the goals speak of the defaults."""
+    """How many users and rounds a case takes; the goals are set for the defaults."""
 
     users: int = 200_000
     many: int = 1_000_000
@@ -40,45 +40,47 @@ class Bench:
     sizes: Sizes
     runs: Runs = field(default_factory=lambda: defaultdict(list))
 
-    def measure(self, side: str, measured: Callable[[], Cost], *, keep: bool = True) -> None:
-        """Measure one side once and keep the figure, unless it was to warm up."""
-        cost = measured()
+    def measure(self, side: str, run: Callable[[], Cost], *, keep: bool = True) -> None:
+        """Run one side once and keep its cost, unless the run is a warm-up."""
+        cost = run()
         if keep:
             self.runs[side].append(cost)
         print(f"  {side}: {cost.seconds:.2f} s{'' if keep else ' (warm-up)'}", flush=True)
 
-    def answers(self, users: int, after: int = 0) -> Answers:
-        """Saved answers; they are kept from case to case."""
-        return Answers(self.folder / "answers", users, after)
+    def responses(self, users: int, after: int = 0) -> SavedResponses:
+        """Return saved responses, which all cases share."""
+        return SavedResponses(self.folder / "responses", users, after)
 
 
-def _asked(users: int) -> tuple[str, ...]:
+def _http_options(users: int) -> tuple[str, ...]:
     return ("--users", str(users), "--load-id", LOAD_ID)
 
 
 def end_to_end(bench: Bench) -> None:
     """From the API over HTTP to tested tables, against dlt with dbt on DuckDB, and dlt alone."""
     users = bench.sizes.users
-    with bench.answers(users).served() as url:
+    with bench.responses(users).serve() as url:
 
-        def ours(users: int) -> Cost:
-            with started(bench.folder / "ours", url) as project:
-                cost = project.ingest(*_asked(users)) + project.build()
-                project.expect(users)
+        def run_pipeline(users: int) -> Cost:
+            with start_pipeline(bench.folder / "pipeline", url) as pipeline:
+                cost = pipeline.ingest(*_http_options(users)) + pipeline.build()
+                pipeline.check_rows(users)
                 return cost
 
-        def theirs(script: str, users: int, tables: Sequence[str], *, with_dbt: bool) -> Cost:
-            asked = (url, SEED, PASSWORD, str(users), str(PAGE_USERS), str(CONCURRENCY))
-            folder = bench.folder / "theirs"
-            return peer(script, folder, *asked, users=users, tables=tables, with_dbt=with_dbt)
+        def run_dlt(script: str, users: int, tables: Sequence[str], *, with_dbt: bool) -> Cost:
+            arguments = (url, SEED, PASSWORD, str(users), str(PAGE_USERS), str(CONCURRENCY))
+            folder = bench.folder / "peer"
+            return run_peer(
+                script, folder, *arguments, users=users, tables=tables, with_dbt=with_dbt
+            )
 
-        def dlt_and_dbt(users: int) -> Cost:
-            return theirs("dlt_raw", users, RAW + MARTS, with_dbt=True)
+        def run_dlt_and_dbt(users: int) -> Cost:
+            return run_dlt("dlt_raw", users, RAW + MARTS, with_dbt=True)
 
-        def dlt(users: int) -> Cost:
-            return theirs("dlt_relational", users, TABLES, with_dbt=False)
+        def run_dlt_alone(users: int) -> Cost:
+            return run_dlt("dlt_relational", users, TABLES, with_dbt=False)
 
-        sides = {"dlt and dbt": dlt_and_dbt, "ours": ours, "dlt": dlt}
+        sides = {"dlt and dbt": run_dlt_and_dbt, "pipeline": run_pipeline, "dlt": run_dlt_alone}
         for side, run in sides.items():
             bench.measure(side, partial(run, 1_000), keep=False)
         for _ in range(bench.sizes.rounds):
@@ -87,81 +89,85 @@ def end_to_end(bench: Bench) -> None:
 
 
 def raw_landing(bench: Bench) -> None:
-    """From saved answers to raw, against dlt given Arrow tables; the loader's memory over HTTP."""
-    answers = bench.answers(bench.sizes.many)
+    """From saved responses to raw, against dlt with Arrow tables; the loader's memory over HTTP."""
+    responses = bench.responses(bench.sizes.many)
 
-    def ours(users: int, url: str = "") -> Cost:
-        with started(bench.folder / "ours", url) as project:
-            cost = project.ingest(*(_asked(users) if url else ("--from-file", *answers.files)))
-            project.expect(users, built=False)
+    def run_pipeline(users: int, url: str = "") -> Cost:
+        options = _http_options(users) if url else ("--from-file", *responses.pages)
+        with start_pipeline(bench.folder / "pipeline", url) as pipeline:
+            cost = pipeline.ingest(*options)
+            pipeline.check_rows(users, has_marts=False)
             return cost
 
-    def dlt() -> Cost:
-        folder = bench.folder / "theirs"
-        return peer("dlt_raw", folder, *answers.lines, users=answers.users, tables=RAW)
+    def run_dlt() -> Cost:
+        folder = bench.folder / "peer"
+        return run_peer("dlt_raw", folder, *responses.ndjson, users=responses.users, tables=RAW)
 
     for _ in range(bench.sizes.rounds):
-        bench.measure("ours", lambda: ours(answers.users))
-        bench.measure("dlt", dlt)
-    with answers.served() as url:
-        for users in (*bench.sizes.landings, answers.users):
-            bench.measure(f"ours over HTTP, {users:,}", partial(ours, users, url))
+        bench.measure("pipeline", lambda: run_pipeline(responses.users))
+        bench.measure("dlt", run_dlt)
+    with responses.serve() as url:
+        for users in (*bench.sizes.landings, responses.users):
+            bench.measure(f"pipeline over HTTP, {users:,}", partial(run_pipeline, users, url))
 
 
 def limit(bench: Bench) -> None:
-    """From saved answers to tables without tests, against DuckDB alone."""
-    answers = bench.answers(bench.sizes.users)
+    """From saved responses to tables without tests, against DuckDB alone."""
+    responses = bench.responses(bench.sizes.users)
 
-    def ours() -> Cost:
-        with started(bench.folder / "ours") as project:
-            cost = project.ingest("--from-file", *answers.files) + project.dbt("run")
-            project.expect(answers.users)
+    def run_pipeline() -> Cost:
+        with start_pipeline(bench.folder / "pipeline") as pipeline:
+            cost = pipeline.ingest("--from-file", *responses.pages) + pipeline.dbt("run")
+            pipeline.check_rows(responses.users)
             return cost
 
-    def duckdb() -> Cost:
-        folder = bench.folder / "theirs"
-        return peer("duckdb_alone", folder, *answers.lines, users=answers.users, tables=TABLES)
+    def run_duckdb() -> Cost:
+        folder, files = bench.folder / "peer", responses.ndjson
+        return run_peer("duckdb_alone", folder, *files, users=responses.users, tables=TABLES)
 
-    bench.measure("DuckDB", duckdb, keep=False)
+    bench.measure("DuckDB", run_duckdb, keep=False)
     for _ in range(bench.sizes.rounds):
-        bench.measure("ours", ours)
-        bench.measure("DuckDB", duckdb)
+        bench.measure("pipeline", run_pipeline)
+        bench.measure("DuckDB", run_duckdb)
 
 
 def growth(bench: Bench) -> None:
-    """5,000 new users on top of a short history and of a long one."""
+    """5,000 new users on top of a short history and of a long history."""
     few, many = bench.sizes.few, bench.sizes.many
-    new = bench.answers(few, after=many)
-    states = {n: make(bench.folder / f"history-{n}", bench.answers(n)) for n in (few, many)}
+    new = bench.responses(few, after=many)
+    histories = {
+        users: build_history(bench.folder / f"history-{users}", bench.responses(users))
+        for users in (few, many)
+    }
 
-    def ours(users: int) -> Cost:
-        with started(bench.folder / "ours", state=states[users]) as project:
-            cost = project.ingest("--from-file", *new.files) + project.build()
-            project.expect(users + few)
+    def run_pipeline(users: int) -> Cost:
+        with start_pipeline(bench.folder / "pipeline", history=histories[users]) as pipeline:
+            cost = pipeline.ingest("--from-file", *new.pages) + pipeline.build()
+            pipeline.check_rows(users + few)
             return cost
 
-    bench.measure("short", lambda: ours(few), keep=False)
+    bench.measure("short", lambda: run_pipeline(few), keep=False)
     for _ in range(bench.sizes.rounds):
-        bench.measure("short", lambda: ours(few))
-        bench.measure("long", lambda: ours(many))
+        bench.measure("short", lambda: run_pipeline(few))
+        bench.measure("long", lambda: run_pipeline(many))
 
 
 def fixed_cost(bench: Bench) -> None:
-    """A run that finds nothing new, against dbt doing nothing but reading the project."""
+    """A run that finds nothing new, against dbt that only reads the project."""
     few = bench.sizes.few
-    answers = bench.answers(few)
-    with started(bench.folder / "ours") as project:
+    responses = bench.responses(few)
+    with start_pipeline(bench.folder / "pipeline") as pipeline:
 
         def load() -> Cost:
-            return project.ingest("--from-file", *answers.files)
+            return pipeline.ingest("--from-file", *responses.pages)
 
         load()
-        project.build()
+        pipeline.build()
         for number in range(bench.sizes.rounds + 1):
-            warm = number > 0
-            bench.measure("nothing new", lambda: load() + project.build(), keep=warm)
-            bench.measure("dbt parse", lambda: project.dbt("parse"), keep=warm)
-            project.expect(few)
+            is_warm = number > 0
+            bench.measure("nothing new", lambda: load() + pipeline.build(), keep=is_warm)
+            bench.measure("dbt parse", lambda: pipeline.dbt("parse"), keep=is_warm)
+            pipeline.check_rows(few)
 
 
 CASES: dict[str, Callable[[Bench], None]] = {

@@ -1,15 +1,15 @@
-"""A history of loads, one an hour of 5,000 users each, as a folder of the embedded BigQuery."""
+"""A history of hourly loads of 5,000 users each, as a folder of the embedded BigQuery."""
 
 from pathlib import Path
 
-from benchmarks.answers import Answers
-from benchmarks.ours import RAW, started
+from benchmarks.pipeline import RAW, start_pipeline
+from benchmarks.responses import SavedResponses
 
 LOAD_USERS = 5_000
 
-# What was landed in one go becomes the loads that a schedule would have landed, the newest an hour
-# ago. A load's number stays recognizable, so that no id can meet a later one.
-SPREAD = f"""
+# Splits the one load that was landed into hourly loads, the newest an hour old. The ids of these
+# loads begin with `hour-`, so that no later load has the same id.
+SPLIT = f"""
 update `{RAW}.users`
 set
     load_id = concat('hour-', cast(div(record_index, {LOAD_USERS}) as string)),
@@ -37,11 +37,12 @@ group by load_id
 """
 
 
-def make(folder: Path, answers: Answers) -> Path:
-    """Leave the tables after that history, built once with `--full-refresh`, in `folder`."""
-    with started(folder) as project:
-        project.ingest("--from-file", *answers.files)
-        project.sql(SPREAD.format(loads=answers.users // LOAD_USERS), EMPTY_LEDGER, LEDGER)
-        project.build("--full-refresh")
-        project.expect(answers.users)
+def build_history(folder: Path, responses: SavedResponses) -> Path:
+    """Land the responses as a history in `folder`, and build it once with `--full-refresh`."""
+    with start_pipeline(folder) as pipeline:
+        pipeline.ingest("--from-file", *responses.pages)
+        loads = responses.users // LOAD_USERS
+        pipeline.sql(SPLIT.format(loads=loads), EMPTY_LEDGER, LEDGER)
+        pipeline.build("--full-refresh")
+        pipeline.check_rows(responses.users)
     return folder

@@ -1,4 +1,4 @@
-"""What the figures were measured on and with."""
+"""The machine and the versions that the figures were measured with."""
 
 import json
 import os
@@ -10,40 +10,39 @@ from typing import Any
 
 from benchmarks.measure import BENCH_PYTHON
 
-OURS = ("dbt-core", "dbt-bigquery", "google-cloud-bigquery", "pyarrow", "bqemulator", "duckdb")
-THEIRS = ("dlt", "dbt-core", "dbt-duckdb", "duckdb", "pyarrow")
-ASK = """
+PIPELINE = ("dbt-core", "dbt-bigquery", "google-cloud-bigquery", "pyarrow", "bqemulator", "duckdb")
+PEERS = ("dlt", "dbt-core", "dbt-duckdb", "duckdb", "pyarrow")
+SCRIPT = """
 import importlib.metadata, json, psutil, sys
 versions = {name: importlib.metadata.version(name) for name in sys.argv[1:]}
 print(json.dumps({"memory": psutil.virtual_memory().total, "versions": versions}))
 """
 
 
-def machine() -> str:
-    """The machine in a line: processor, cores, memory, operating system."""
-    memory = _asked()["memory"] / 2**30
+def describe_machine() -> str:
+    """Return processor, cores, memory and operating system in one line."""
+    memory = _query_bench_python()["memory"] / 2**30
     return (
         f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, "
         f"{_system()}, {platform.system()} {platform.release()}"
     )
 
 
-def versions() -> dict[str, str]:
-    """The versions of both sides, each in a line."""
-    theirs: dict[str, str] = _asked()["versions"]
+def list_versions() -> dict[str, str]:
+    """Return the versions of both sides, each in one line."""
     return {
-        "ours": _line({name: version(name) for name in OURS}),
-        "theirs": _line(theirs),
+        "pipeline": _join_versions({name: version(name) for name in PIPELINE}),
+        "peers": _join_versions(_query_bench_python()["versions"]),
     }
 
 
-def _line(found: dict[str, str]) -> str:
+def _join_versions(packages: dict[str, str]) -> str:
     python = f"Python {platform.python_version()}"
-    return ", ".join([python, *(f"{name} {number}" for name, number in found.items())])
+    return ", ".join([python, *(f"{name} {number}" for name, number in packages.items())])
 
 
-def _asked() -> Any:
-    command = [str(BENCH_PYTHON), "-c", ASK, *THEIRS]
+def _query_bench_python() -> Any:
+    command = [str(BENCH_PYTHON), "-c", SCRIPT, *PEERS]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 

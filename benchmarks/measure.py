@@ -1,4 +1,4 @@
-"""Runs a command and tells its wall-clock time and the peak memory of its processes."""
+"""Runs a command and measures its wall-clock time and the peak memory of its processes."""
 
 import json
 import subprocess
@@ -14,12 +14,12 @@ SAMPLER = [str(BENCH_PYTHON), str(Path(__file__).with_name("memory.py"))]
 
 
 class FailedError(RuntimeError):
-    """A run ended badly or left other tables than it should; no figure comes of it."""
+    """A run failed or left other tables than expected; its figures are not kept."""
 
 
 @dataclass
 class Cost:
-    """What a run took: seconds, and peaks of memory in bytes (see `benchmarks.memory`)."""
+    """Cost of a run: seconds, and peaks of memory in bytes (see `benchmarks.memory`)."""
 
     seconds: float = 0.0
     client: int = 0
@@ -28,27 +28,27 @@ class Cost:
     processes: list[str] = field(default_factory=list)
     """The commands that ran when `client` was at its peak."""
     steps: dict[str, float] = field(default_factory=dict)
-    """Seconds of each command that the run is made of."""
+    """Seconds of each command of the run."""
 
-    def __add__(self, then: "Cost") -> "Cost":
-        """One run after the other: times add up, of two peaks the higher one counts."""
-        highest = max(self, then, key=lambda cost: cost.client)
+    def __add__(self, other: "Cost") -> "Cost":
+        """Add the cost of a run that follows: sum the seconds, keep the higher of two peaks."""
+        highest = max(self, other, key=lambda cost: cost.client)
         return Cost(
-            self.seconds + then.seconds,
+            self.seconds + other.seconds,
             highest.client,
-            max(self.warehouse, then.warehouse),
-            max(self.both, then.both),
+            max(self.warehouse, other.warehouse),
+            max(self.both, other.both),
             highest.processes,
-            self.steps | then.steps,
+            self.steps | other.steps,
         )
 
     def to_json(self) -> dict[str, object]:
-        """The cost as it is kept in a file."""
+        """Return the cost as it is saved in a file."""
         return asdict(self)
 
 
 def run(step: str, command: list[str], environment: dict[str, str], log: Path) -> Cost:
-    """Run `command`, with its output in `log`; raises FailedError unless it exits with 0."""
+    """Run `command` with its output in `log`; raise FailedError unless it exits with 0."""
     with log.open("w") as output, _sampler() as sampler:
         assert sampler.stdin and sampler.stdout  # noqa: S101  # for mypy: both are pipes
         started = time.perf_counter()
@@ -67,9 +67,9 @@ def run(step: str, command: list[str], environment: dict[str, str], log: Path) -
         peaks = json.loads(sampler.stdout.read() or "null")
     if status:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise FailedError(f"{step} ended with status {status}:\n{tail}")
+        raise FailedError(f"{step} exited with {status}:\n{tail}")
     if not peaks:
-        raise FailedError(f"{step} was over before its memory could be sampled")
+        raise FailedError(f"{step} ended before its memory could be sampled")
     return Cost(seconds=seconds, steps={step: seconds}, **peaks)
 
 

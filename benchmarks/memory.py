@@ -1,12 +1,12 @@
-"""Samples the memory of a process and its children: run by `benchmarks.measure` as a program.
+"""Samples the memory of a process and its children; `benchmarks.measure` runs it as a program.
 
-It says `ready`, reads the id of the process to watch, samples until standard input closes, and
-prints one line of JSON: the peaks in bytes of `client` (the process and all its children), of
-`warehouse` (the embedded BigQuery beside it, if there is one) and of `both` at one moment, and
-`processes`, the commands that ran at the client's peak.
+The program prints `ready`, reads the id of the process to watch, samples until standard input
+closes, and prints one line of JSON: the peaks in bytes of `client` (the process and all its
+children), of `warehouse` (the embedded BigQuery, if one runs) and of `both` at the same moment, and
+`processes`, the commands that ran at the peak of `client`.
 
-Memory is the proportional share (PSS): pages that processes share count once. Where the system
-does not tell it (any but Linux) it is the resident set, which counts them once a process.
+Memory is the proportional set size (PSS), which counts a page that processes share once. Only Linux
+has it; elsewhere memory is the resident set size, which counts such a page once per process.
 """
 
 import json
@@ -19,11 +19,11 @@ from typing import Any
 import psutil
 
 INTERVAL = 0.03  # seconds
-COST = 10  # of the time at most one part in so many goes into sampling: it slows what it samples
+COST = 10  # sampling slows the process down: it may take one COSTth of the time at most
 
 
-def used(process: Any) -> int:
-    """Memory of one process in bytes, 0 if it has ended."""
+def read_memory(process: Any) -> int:
+    """Return the memory of one process in bytes, 0 if the process has ended."""
     try:
         memory = process.memory_full_info() if psutil.LINUX else process.memory_info()
     except psutil.Error:
@@ -31,52 +31,55 @@ def used(process: Any) -> int:
     return int(getattr(memory, "pss", 0) or memory.rss)
 
 
-def tree(process: Any) -> list[Any]:
-    """A process and its children, and theirs."""
+def list_tree(process: Any) -> list[Any]:
+    """Return a process and all its descendants."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.Error:
         return []
 
 
-def name(process: Any) -> str:
-    """The command of a process, short: `dbt`, `ingest`, `dlt_raw.py`; "" if it has ended."""
+def short_command(process: Any) -> str:
+    """Return the command of a process, such as `dbt` or `dlt_raw.py`; "" if it has ended."""
     try:
-        words = [Path(word).name for word in process.cmdline()]
+        arguments = [Path(argument).name for argument in process.cmdline()]
     except psutil.Error:
         return ""
-    if words and words[0].startswith("python"):
-        words = words[1:]
-    while words and words[0] in ("-m", "-B", "-u"):
-        words = words[1:]
-    return "a helper of Python's" if words[:1] == ["-c"] else "".join(words[:1])
+    if arguments and arguments[0].startswith("python"):
+        arguments = arguments[1:]
+    while arguments and arguments[0] in ("-m", "-B", "-u"):
+        arguments = arguments[1:]
+    return "a helper of Python's" if arguments[:1] == ["-c"] else "".join(arguments[:1])
 
 
-def warehouse() -> list[Any]:
-    """The embedded BigQuery that the benchmark started, if any."""
+def find_warehouse() -> list[Any]:
+    """Return the processes of the embedded BigQuery that the benchmark started, if any."""
     for process in psutil.Process().parent().children():
         if "local.emulator" in process.cmdline():
-            return tree(process)
+            return list_tree(process)
     return []
 
 
 def main() -> None:
-    """Watch the process named on standard input until that closes."""
+    """Watch the process whose id is on standard input, until standard input closes."""
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    process, beside = psutil.Process(int(sys.stdin.readline())), warehouse()
+    process, warehouse = psutil.Process(int(sys.stdin.readline())), find_warehouse()
     closed = Thread(target=sys.stdin.read, daemon=True)
     closed.start()
     peak: dict[str, Any] = {"client": 0, "warehouse": 0, "both": 0, "processes": []}
     while closed.is_alive():
-        began = time.perf_counter()
-        watched = tree(process)
-        client, server = sum(map(used, watched)), sum(map(used, beside))
+        started = time.perf_counter()
+        watched = list_tree(process)
+        client, server = sum(map(read_memory, watched)), sum(map(read_memory, warehouse))
         if client > peak["client"]:
-            peak |= {"client": client, "processes": sorted(filter(None, map(name, watched)))}
+            peak |= {
+                "client": client,
+                "processes": sorted(filter(None, map(short_command, watched))),
+            }
         peak["warehouse"] = max(peak["warehouse"], server)
         peak["both"] = max(peak["both"], client + server)
-        closed.join(max(INTERVAL, COST * (time.perf_counter() - began)))
+        closed.join(max(INTERVAL, COST * (time.perf_counter() - started)))
     print(json.dumps(peak))
 
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.saved_api FOLDER`: answers of the API over loopback HTTP, made beforehand.
+"""`python -m benchmarks.saved_api FOLDER`: serve saved responses of the API over loopback HTTP.
 
-To make up a user takes the fake API as long as it takes us to load one. That is no work of a
-pipeline, and a real API does it on a machine of its own: so both sides get saved answers.
+The fake API takes as long to generate a user as the pipeline takes to load it. That work belongs
+to the API, which really runs on another machine: so all sides get saved responses.
 """
 
 import sys
@@ -30,7 +30,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Print the URL and serve until terminated."""
+    """Print the URL, then serve until terminated."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         sys.stdout.write(f"http://127.0.0.1:{server.server_port}/api/\n")
         sys.stdout.flush()

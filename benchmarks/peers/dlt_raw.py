@@ -1,15 +1,15 @@
-"""dlt landing users raw, by its fastest path: Arrow tables appended to a DuckDB file.
+"""dlt lands users raw, by its fastest path: Arrow tables appended to a DuckDB file.
 
     python dlt_raw.py FOLDER FILE...
     python dlt_raw.py FOLDER URL SEED PASSWORD USERS PAGE_USERS CONCURRENCY
 
 FOLDER gets `peer.duckdb` and dlt's own working files. FILEs are NDJSON, one user a line, so that
-dlt has nothing to parse: we read whole answers and check them. From a URL come pages of PAGE_USERS
-users, CONCURRENCY of them asked for at once; orjson, which dlt brings, takes them apart. Each file
-or page becomes one Arrow table with our raw columns, the payload as text. dlt does not normalize
-Arrow tables but passes them on as Parquet files, which DuckDB reads by itself
+dlt has nothing to parse; the pipeline's loader parses and validates whole responses. A URL serves
+pages of PAGE_USERS users, CONCURRENCY pages are requested at once, and orjson, a dependency of dlt,
+parses them. Each file or page becomes one Arrow table with the pipeline's raw columns, the payload
+as text. dlt does not normalize Arrow tables but passes them on as Parquet files, which DuckDB reads
 (https://dlthub.com/docs/dlt-ecosystem/verified-sources/arrow-pandas): so one worker is enough to
-normalize, and starts no further process.
+normalize, and it starts no other process.
 """
 
 import os
@@ -20,7 +20,7 @@ from pathlib import Path
 FOLDER, SOURCE = Path(sys.argv[1]), sys.argv[2:]
 IS_URL = SOURCE[0].startswith("http")
 
-# Before dlt is imported. Extract's workers do nothing but wait for answers: ours are as many.
+# Set before dlt is imported. Extract has one worker per concurrent request: they only wait.
 os.environ |= {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "EXTRACT__WORKERS": SOURCE[-1] if IS_URL else "1",
@@ -38,7 +38,7 @@ from dlt.sources.helpers import requests
 
 
 def raw(payloads: list[bytes], page: int, first: int, version: str, seed: str) -> pa.Table:
-    """Our raw columns of one page, whose users are counted from `first` on."""
+    """Return one page as a table with the raw columns; `first` is the index of its first user."""
     rows = len(payloads)
     now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
     return pa.table(
@@ -65,10 +65,10 @@ def from_files():
 
 
 def from_url():
-    """Fetch pages in parallel, each an Arrow table; and a ledger of one row, for the tests."""
+    """Return resources: pages fetched in parallel as Arrow tables, and a ledger for the tests."""
     url, seed, password, *numbers = SOURCE
     users, page_users, _ = map(int, numbers)
-    asked = {"seed": seed} | ({"password": password} if password else {})
+    parameters = {"seed": seed} | ({"password": password} if password else {})
 
     @dlt.resource(selected=False)
     def pages():
@@ -76,14 +76,14 @@ def from_url():
             yield {"page": number, "results": min(page_users, users - first)}
 
     @dlt.transformer(data_from=pages, parallelized=True, write_disposition="append", name="users")
-    def answers(page):
-        answer = orjson.loads(requests.get(url, params=asked | page, timeout=60).content)
-        payloads, info = [orjson.dumps(user) for user in answer["results"]], answer["info"]
+    def responses(page):
+        body = orjson.loads(requests.get(url, params=parameters | page, timeout=60).content)
+        payloads, info = [orjson.dumps(user) for user in body["results"]], body["info"]
         first = (page["page"] - 1) * page_users
         return raw(payloads, page["page"], first, info["version"], info["seed"])
 
     loads = pa.table({"load_id": ["bench"], "users_asked": [users]})
-    return [answers, dlt.resource([loads], name="loads", write_disposition="append")]
+    return [responses, dlt.resource([loads], name="loads", write_disposition="append")]
 
 
 def main() -> None:

@@ -1,15 +1,15 @@
-"""dlt from the API over HTTP to the tables users, logins and locations in a DuckDB file.
+"""dlt loads the API over HTTP into the tables users, logins and locations of a DuckDB file.
 
     python dlt_relational.py FOLDER URL SEED PASSWORD USERS PAGE_USERS CONCURRENCY
 
-FOLDER gets `peer.duckdb` and dlt's own working files. The job is ours without its tests: pages of
-PAGE_USERS users, CONCURRENCY of them asked for at once, nested JSON into columns, every table
-merged on the key login.uuid.
+FOLDER gets `peer.duckdb` and dlt's own working files. The work is the pipeline's without its tests:
+pages of PAGE_USERS users, CONCURRENCY pages requested at once, nested JSON into columns, every
+table merged on the key login.uuid.
 
-Tuned as https://dlthub.com/docs/reference/performance says: pages are yielded instead of rows,
-dlt's own requests and orjson, answers fetched in parallel, files that rotate so that every core
-normalizes, buffers larger than the default of 5,000 items, Parquet to the destination, finished
-files deleted.
+It is tuned as https://dlthub.com/docs/reference/performance recommends: pages are yielded instead
+of rows, dlt's own requests and orjson, responses fetched in parallel, files that rotate so that
+every core normalizes, buffers larger than the default of 5,000 items, Parquet to the destination,
+finished files deleted.
 """
 
 import os
@@ -19,7 +19,7 @@ from pathlib import Path
 FOLDER, URL, SEED, PASSWORD, USERS, PAGE_USERS, CONCURRENCY = sys.argv[1:8]
 CORES = str(os.cpu_count() or 1)
 
-# Before dlt is imported. Extract's workers do nothing but wait for answers: ours are as many.
+# Set before dlt is imported. Extract has one worker per concurrent request: they only wait.
 os.environ |= {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "EXTRACT__WORKERS": CONCURRENCY,
@@ -41,7 +41,7 @@ MERGED = {"write_disposition": "merge", "primary_key": "login_uuid"}
 
 @dlt.source
 def randomuser():
-    """Every answer is fetched once and handed to the three tables."""
+    """Fetch every response once and pass it to the three tables."""
 
     @dlt.resource(selected=False)
     def pages():
@@ -49,42 +49,42 @@ def randomuser():
             yield {"page": number, "results": min(int(PAGE_USERS), int(USERS) - first)}
 
     @dlt.transformer(data_from=pages, parallelized=True, selected=False)
-    def answers(page):
-        answer = requests.get(URL, params=PARAMETERS | page, timeout=60)
-        return json.loadb(answer.content)["results"]
+    def results(page):
+        response = requests.get(URL, params=PARAMETERS | page, timeout=60)
+        return json.loadb(response.content)["results"]
 
-    @dlt.transformer(data_from=answers, **MERGED)
-    def users(answer):
-        kept = ("gender", "name", "email", "phone", "cell", "id", "nat")
+    @dlt.transformer(data_from=results, **MERGED)
+    def users(results):
+        fields = ("gender", "name", "email", "phone", "cell", "id", "nat")
         yield [
-            {name: user[name] for name in kept}
+            {name: user[name] for name in fields}
             | {
                 "login_uuid": user["login"]["uuid"],
                 "born_on": user["dob"]["date"],
                 "registered_at": user["registered"]["date"],
                 "picture_url": user["picture"]["large"],
             }
-            for user in answer
+            for user in results
         ]
 
-    @dlt.transformer(data_from=answers, **MERGED)
-    def logins(answer):
-        kept = ("username", "password", "salt", "md5", "sha1", "sha256")
+    @dlt.transformer(data_from=results, **MERGED)
+    def logins(results):
+        fields = ("username", "password", "salt", "md5", "sha1", "sha256")
         yield [
-            {name: user["login"][name] for name in kept} | {"login_uuid": user["login"]["uuid"]}
-            for user in answer
+            {name: user["login"][name] for name in fields} | {"login_uuid": user["login"]["uuid"]}
+            for user in results
         ]
 
-    @dlt.transformer(data_from=answers, **MERGED)
-    def locations(answer):
-        # A postcode is a number or a text; dlt would make two columns of it.
+    @dlt.transformer(data_from=results, **MERGED)
+    def locations(results):
+        # A postcode is a number or a string; dlt would create two columns for it.
         yield [
             user["location"]
             | {
                 "login_uuid": user["login"]["uuid"],
                 "postcode": str(user["location"]["postcode"]),
             }
-            for user in answer
+            for user in results
         ]
 
     return users, logins, locations

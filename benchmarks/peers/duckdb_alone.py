@@ -1,9 +1,9 @@
-"""DuckDB alone from NDJSON files to the typed tables users, logins and locations: the limit.
+"""DuckDB alone loads NDJSON files into typed tables users, logins and locations: the limit.
 
     python duckdb_alone.py FOLDER FILE...
 
-FOLDER gets `peer.duckdb`; FILEs hold one user a line. The types of the
-fields are given, so nothing is guessed. It checks, merges, tests and keeps nothing besides.
+FOLDER gets `peer.duckdb`; FILEs have one user a line. The types of the fields are given, so that
+DuckDB infers nothing. The script validates, merges and tests nothing, and keeps no raw.
 """
 
 import sys
@@ -44,13 +44,13 @@ TABLES = {
 
 
 def main() -> None:
-    """Make the three tables."""
+    """Create the three tables."""
     with duckdb.connect(str(FOLDER / "peer.duckdb")) as connection:
         connection.sql("create schema randomuser")
         files = f"read_ndjson({FILES}, columns = {FIELDS})"
-        connection.sql(f"create temp table answers as from {files}")
+        connection.sql(f"create temp table results as from {files}")
         for table, columns in TABLES.items():
-            connection.sql(f"create table randomuser.{table} as select {columns} from answers")
+            connection.sql(f"create table randomuser.{table} as select {columns} from results")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
--- In place of dbt_utils and dbt_expectations, which the benchmark does without.
+-- Instead of dbt_utils and dbt_expectations, which the benchmark does not install.
 {% test matches(model, column_name, regex) %}
     select * from {{ model }} where not regexp_matches({{ column_name }}, '{{ regex }}')
 {% endtest %}

@@ -1,5 +1,5 @@
 {% macro newest(key) %}
-    {#- The rows that a mart has to read, and of each key the one that landed last. -#}
+    {#- Filters the rows that a mart has to read, and keeps the newest row of each key. -#}
     {%- if is_incremental() %}
     where loaded_at >= (select max(loaded_at) - interval 6 hour from {{ this }})
     {%- endif %}

@@ -1,6 +1,6 @@
 {{ config(unique_key=['load_id', 'record_index']) }}
 
-{#- With its types given, DuckDB takes a payload apart once; a path at a time takes twice as long. -#}
+{#- With given types DuckDB parses a payload once; parsing it for each path takes twice as long. -#}
 {% set fields = {
     'gender': 'varchar', 'email': 'varchar', 'phone': 'varchar', 'cell': 'varchar',
     'nat': 'varchar',

@@ -1,4 +1,4 @@
-"""Our side: the loader and dbt against an embedded BigQuery that is up already."""
+"""The pipeline's side: the loader and dbt against an embedded BigQuery that is already running."""
 
 import shutil
 import sys
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from google.cloud.bigquery import Client
 
-from benchmarks.answers import PASSWORD
 from benchmarks.measure import Cost, FailedError, run
+from benchmarks.responses import PASSWORD
 from ingest.settings import Settings
 from ingest.warehouse import connect
 from local.__main__ import PROJECT, environment
@@ -26,13 +26,13 @@ DBT = str(Path(sys.executable).with_name("dbt"))
 BUILD = [DBT, "--quiet", "build", "--exclude-resource-type", "unit_test"]
 
 
-class Ours:
+class Pipeline:
     """The commands of the project, in an environment that names the embedded BigQuery."""
 
     def __init__(self, folder: Path, warehouse_url: str, api_url: str) -> None:
-        """Work in `folder`; dbt keeps what it parsed there, as it would between real runs."""
+        """Work in `folder`; dbt keeps its parsed project there, as it does between real runs."""
         self.folder, self.url = folder, warehouse_url
-        # A person's own settings do not reach a measured run.
+        # These override a person's own settings, so that each run measures the same.
         self._environment = environment(warehouse_url, api_url) | {
             "RANDOMUSER_PASSWORD": PASSWORD,
             "RAW_DATASET": "raw_randomuser",
@@ -48,19 +48,19 @@ class Ours:
         return self._run("ingest", [sys.executable, "-m", "ingest", *arguments])
 
     def build(self, *arguments: str) -> Cost:
-        """Run `dbt build`: models, snapshots and all tests."""
+        """Run `dbt build`: models, snapshots and all data tests."""
         return self._run("dbt build", [*BUILD, *arguments])
 
     def dbt(self, command: str, *arguments: str) -> Cost:
         """Run another command of dbt."""
         return self._run(f"dbt {command}", [DBT, "--quiet", command, *arguments])
 
-    def expect(self, users: int, *, built: bool = True) -> None:
-        """Raise FailedError unless raw and (if `built`) every mart holds exactly `users` rows."""
-        tables = {"raw": f"{RAW}.users"} | (MARTS if built else {})
-        held = {name: self._count(table) for name, table in tables.items()}
-        if held != dict.fromkeys(tables, users):
-            raise FailedError(f"our tables should hold {users} rows each, and hold {held}")
+    def check_rows(self, users: int, *, has_marts: bool = True) -> None:
+        """Raise FailedError unless raw and, if `has_marts`, each mart have exactly `users` rows."""
+        tables = {"raw": f"{RAW}.users"} | (MARTS if has_marts else {})
+        rows = {name: self._count(table) for name, table in tables.items()}
+        if rows != dict.fromkeys(tables, users):
+            raise FailedError(f"pipeline: expected {users} rows in each table, found {rows}")
 
     def sql(self, *statements: str) -> None:
         """Run statements in the warehouse, one after the other."""
@@ -68,8 +68,8 @@ class Ours:
             self._client().query(statement).result()
 
     def _count(self, table: str) -> int:
-        rows = self._client().query(f"select count(*) as held from `{table}`").result()
-        return int(next(iter(rows)).held)
+        rows = self._client().query(f"select count(*) as row_count from `{table}`").result()
+        return int(next(iter(rows)).row_count)
 
     def _client(self) -> Client:
         return connect(Settings.read(google_cloud_project=PROJECT, bigquery_emulator_host=self.url))
@@ -79,17 +79,19 @@ class Ours:
 
 
 @contextmanager
-def started(folder: Path, api_url: str = "", *, state: Path | None = None) -> Iterator[Ours]:
-    """Start an embedded BigQuery in a fresh `folder`, on a copy of the tables in `state` if given.
+def start_pipeline(
+    folder: Path, api_url: str = "", *, history: Path | None = None
+) -> Iterator[Pipeline]:
+    """Start an embedded BigQuery in an empty `folder`, with a copy of the tables of `history`.
 
-    dbt has parsed the project before this yields: it does so once, not at every run. The folder
-    is left behind; `folder / "bigquery"` are the tables.
+    dbt has parsed the project before this yields, because real runs find it parsed. The tables
+    stay in `folder / "bigquery"`.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    if state:
-        shutil.copytree(state / "bigquery", folder / "bigquery")
+    if history:
+        shutil.copytree(history / "bigquery", folder / "bigquery")
     with bigquery(folder / "bigquery") as url:
-        ours = Ours(folder, url, api_url or "http://127.0.0.1:9/")  # where nobody answers
-        ours.dbt("parse")
-        yield ours
+        pipeline = Pipeline(folder, url, api_url or "http://127.0.0.1:9/")  # a closed port
+        pipeline.dbt("parse")
+        yield pipeline

@@ -1,4 +1,4 @@
-"""The other side: dlt, dbt and DuckDB, in an environment of their own."""
+"""The peers' side: dlt, dbt and DuckDB, in a virtual environment of their own."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TABLES = ("randomuser.users", "randomuser.logins", "randomuser.locations")
 MARTS = tuple(f"analytics.{name}" for name in ("users", "logins", "locations", "users_history"))
 
 
-def peer(
+def run_peer(
     script: str,
     folder: Path,
     *arguments: str,
@@ -30,10 +30,10 @@ def peer(
     tables: Iterable[str],
     with_dbt: bool = False,
 ) -> Cost:
-    """Run `peers/{script}.py` in a fresh `folder`, and hold its tables against `users` rows each.
+    """Run `peers/{script}.py` in an empty `folder`, and check that each table has `users` rows.
 
-    `with_dbt` runs `dbt build` of `peers/dbt_duckdb` after it; dbt has parsed that ahead, as ours.
-    Raises FailedError if the script, a model or a test fails or a table holds anything else.
+    `with_dbt` then runs `dbt build` of `peers/dbt_duckdb`, which dbt has parsed before, as the
+    pipeline's. Raises FailedError if a command fails or a table has another number of rows.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -50,20 +50,20 @@ def peer(
         "PEER_THREADS": str(os.cpu_count() or 1),
     }
 
-    def measured(step: str, *command: str) -> Cost:
+    def measure(step: str, *command: str) -> Cost:
         return run(step, list(command), environment, folder / f"{step.replace(' ', '-')}.log")
 
     try:
         if with_dbt:
-            measured("dbt parse", *DBT, "parse")
+            measure("dbt parse", *DBT, "parse")
         program = (str(BENCH_PYTHON), str(PEERS / f"{script}.py"), str(folder))
-        cost = measured(script, *program, *arguments)
+        cost = measure(script, *program, *arguments)
         if with_dbt:
-            cost += measured("dbt build", *DBT, "build")
+            cost += measure("dbt build", *DBT, "build")
         count = [str(BENCH_PYTHON), "-c", COUNT, database, *tables]
-        held = json.loads(subprocess.run(count, check=True, capture_output=True).stdout)
-        if held != dict.fromkeys(tables, users):
-            raise FailedError(f"{script}: each table should hold {users} rows, they hold {held}")
+        rows = json.loads(subprocess.run(count, check=True, capture_output=True).stdout)
+        if rows != dict.fromkeys(tables, users):
+            raise FailedError(f"{script}: expected {users} rows in each table, found {rows}")
         return cost
     finally:
         shutil.rmtree(folder, ignore_errors=True)
