@@ -11,7 +11,7 @@ import pytest
 from support.alert_harness import SECRET, Machine, Machines, warned
 from support.commands import Run, passes, settings_of
 from support.fake_slack import FakeSlack, fake_slack
-from support.fault_proxy import Wires, wires
+from support.fault_proxy import ProxiedLoader, proxied_loader
 from support.reliability_page import Reliability
 from support.sql_recorder import Recording, record
 from support.warehouse import Warehouse, client
@@ -64,10 +64,10 @@ def recording(
 
 
 @pytest.fixture
-def loader(run: Run) -> Iterator[Wires]:
-    """A loader whose connections a test can meddle with."""
-    with wires(run) as made:
-        yield made
+def loader(run: Run) -> Iterator[ProxiedLoader]:
+    """A loader in whose connections a test can inject faults."""
+    with proxied_loader(run) as loader:
+        yield loader
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""BigQuery refuses, fails or falls silent: the loader tries again, or says so with nothing landed.
+"""BigQuery refuses, fails or does not respond: the loader retries, or fails with nothing landed.
 
-A proxy plays the fault between Google's client and the embedded BigQuery.
+A proxy between Google's client and the embedded BigQuery injects the faults.
 """
 
 import re
@@ -10,50 +10,52 @@ from typing import Any
 
 import pytest
 from google.api_core.exceptions import NotFound
-from support.fault_proxy import Wires
-from support.load_checks import ends_well, exactly, landed, landing_tables
+from support.fault_proxy import ProxiedLoader
+from support.load_checks import expected_load, finish, landed_loads, landing_tables
 from support.log_lines import for_people
-from support.proxy import Answer, CutError, refusal
+from support.proxy import CutError, Response, error_response
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
 
 USERS = 50
 ALWAYS = range(1, 1000)
 TWICE = (1, 2)
-ASKED, MADE, UPLOAD = "the ledger is asked", "the landing table is made", "a part is uploaded"
+QUERIED, MADE, UPLOAD = "the ledger is queried", "the landing table is made", "a part is uploaded"
 MOVED, LEDGER = "the users are moved to raw", "the ledger is written"
 
 
-def cut() -> Answer:
+def cut() -> Response:
     raise CutError
 
 
-def says(status: int, reason: str, message: str = "That did not work") -> Callable[[], Answer]:
-    return lambda: refusal(status, reason, message)
+def fails_with(
+    status: int, reason: str, message: str = "That did not work"
+) -> Callable[[], Response]:
+    return lambda: error_response(status, reason, message)
 
 
 @dataclass
 class Fault:
-    """What goes wrong at which step, and whether the load is to come right in the same run."""
+    """A fault at a step, and whether the loader recovers from it in the same run."""
 
     case: str
     step: str
-    do: Callable[[], Answer]
-    comes_right: bool
+    action: Callable[[], Response]
+    recovers: bool
     after: bool = False
     times: "tuple[int, ...] | range" = (1,)
 
 
-BUSY, BROKEN = says(503, "backendError"), says(500, "internalError")
-FAST, SPENT = says(403, "rateLimitExceeded"), says(403, "quotaExceeded")
-NOBODY = says(401, "authError", "Invalid Credentials")
-NOWHERE = says(404, "notFound", "Not found: Dataset d")
+BUSY, BROKEN = fails_with(503, "backendError"), fails_with(500, "internalError")
+FAST, SPENT = fails_with(403, "rateLimitExceeded"), fails_with(403, "quotaExceeded")
+NOBODY = fails_with(401, "authError", "Invalid Credentials")
+NOWHERE = fails_with(404, "notFound", "Not found: Dataset d")
 FAULTS = [
     Fault("403 rateLimitExceeded, twice", MOVED, FAST, True, times=TWICE),
-    Fault("403 rateLimitExceeded, twice", "an upload begins", FAST, True, times=TWICE),
+    Fault("403 rateLimitExceeded, twice", "an upload starts", FAST, True, times=TWICE),
     Fault("403 quotaExceeded", MOVED, SPENT, False),
     Fault("403 quotaExceeded", UPLOAD, SPENT, False),
-    Fault("401", "the ledger is looked for", NOBODY, False),
+    Fault("401", "the ledger is looked up", NOBODY, False),
     Fault("401", LEDGER, NOBODY, False),
     Fault("404: no dataset", MADE, NOWHERE, False),
     Fault("404: no dataset", MOVED, NOWHERE, False),
@@ -69,13 +71,13 @@ FAULTS = [
     ),
     Fault("503 for longer than RETRY_SECONDS", UPLOAD, BUSY, False, times=ALWAYS),
     Fault("503 for longer than RETRY_SECONDS", MOVED, BUSY, False, times=ALWAYS),
-    Fault("503 for longer than RETRY_SECONDS", ASKED, BUSY, False, times=ALWAYS),
+    Fault("503 for longer than RETRY_SECONDS", QUERIED, BUSY, False, times=ALWAYS),
 ]
 
 
-# One of a kind; the others take `make test-faults`.
+# One of each kind; `make test-faults` runs the others.
 QUICK = {
-    ("403 rateLimitExceeded, twice", "an upload begins"),
+    ("403 rateLimitExceeded, twice", "an upload starts"),
     ("403 quotaExceeded", MOVED),
     ("401", LEDGER),
     ("404: no dataset", MADE),
@@ -94,66 +96,67 @@ def case(fault: Fault) -> Any:
 
 
 @pytest.mark.parametrize("fault", [case(fault) for fault in FAULTS])
-def test_a_fault_is_outlasted_or_ends_in_one_clear_line_and_the_next_run_lands_the_users_once(
-    loader: Wires, warehouse: Warehouse, reliability: Reliability, fault: Fault
+def test_loader_recovers_from_fault_or_fails_in_one_line(
+    loader: ProxiedLoader, warehouse: Warehouse, reliability: Reliability, fault: Fault
 ) -> None:
-    loader.at(fault.step, fault.do, after=fault.after, times=fault.times)
-    seconds = "60" if fault.comes_right else "2"
+    loader.act_at(fault.step, fault.action, after=fault.after, times=fault.times)
+    seconds = "60" if fault.recovers else "2"
     flags = ("--users", str(USERS), "--load-id", "x")
     process = loader.start(*flags, RETRY_SECONDS=seconds)
     output, errors = process.communicate()
-    assert loader.steps[fault.step] >= len(fault.times[:2]), "the fault did not come about"
+    assert loader.steps[fault.step] >= len(fault.times[:2]), "the fault did not occur"
     assert "Traceback" not in errors
-    if fault.comes_right:
+    if fault.recovers:
         assert process.returncode == 0, errors
         assert output.startswith(f"Loaded {USERS} users into ")
-        happened = "tried again, then the load landed, once"
+        outcome = "the loader retried, then the load landed, once"
     else:
         assert process.returncode == 1 and not output
-        happened = one_line(errors)
-        assert happened.startswith("ingest: BigQuery refused or did not answer: ")
+        outcome = one_line(errors)
+        assert outcome.startswith("ingest: BigQuery refused or did not answer: ")
         assert raw(loader, warehouse) in ([], [("x", USERS, USERS, USERS, USERS - 1, 0, None)])
-        loader.be_well()
-        ends_well(loader.start(*flags))
-    assert raw(loader, warehouse) == [exactly(USERS, "x")]
+        loader.pass_everything()
+        finish(loader.start(*flags))
+    assert raw(loader, warehouse) == [expected_load(USERS, "x")]
     assert not landing_tables(loader.run, warehouse)
-    left = "nothing" if fault.step != LEDGER or fault.comes_right else "the users, in raw, once"
-    reliability("Faults of BigQuery", f"{fault.case}: {fault.step}", happened, left)
+    left = "nothing" if fault.step != LEDGER or fault.recovers else "the users, in raw, once"
+    reliability("Faults of BigQuery", f"{fault.case}: {fault.step}", outcome, left)
 
 
 def one_line(errors: str) -> str:
-    """Return what was said, log lines aside, without what differs from run to run."""
+    """Return the line for people, without what differs from run to run."""
     (line,) = for_people(errors)
     line = re.sub(r"http://\S*?/bigquery/v2/\S+?(?=:? )", "URL", line)
     return re.sub(r"(randomuser-\w+-)[0-9a-f]{32}", r"\1...", line)
 
 
-def raw(loader: Wires, warehouse: Warehouse) -> list[tuple[object, ...]]:
+def raw(loader: ProxiedLoader, warehouse: Warehouse) -> list[tuple[object, ...]]:
     try:
-        return landed(loader.run, warehouse)
+        return landed_loads(loader.run, warehouse)
     except NotFound:
         return []
 
 
 @pytest.mark.parametrize(
-    "step", [MOVED, *(pytest.param(step, marks=pytest.mark.slow_fault) for step in (UPLOAD, LEDGER))]
+    "step",
+    [MOVED, *(pytest.param(step, marks=pytest.mark.slow_fault) for step in (UPLOAD, LEDGER))],
 )
-def test_a_job_that_failed_has_used_up_its_id_and_the_next_run_takes_another(
-    loader: Wires, warehouse: Warehouse, reliability: Reliability, step: str
+def test_next_run_takes_new_job_id_after_failed_job(
+    loader: ProxiedLoader, warehouse: Warehouse, reliability: Reliability, step: str
 ) -> None:
-    def fail() -> Answer:
+    def fail() -> Response:
         return loader.bigquery.fail(loader.bigquery.requests[-1], "resourcesExceeded")
 
-    loader.at(step, fail)
+    loader.act_at(step, fail)
     flags = ("--users", str(USERS), "--load-id", "x")
     process = loader.start(*flags, RETRY_SECONDS="2")
     output, errors = process.communicate()
     assert process.returncode == 1 and not output and "Traceback" not in errors, errors
-    happened = one_line(errors)
-    assert len(landed(loader.run, warehouse)) == (step == LEDGER)
-    loader.be_well()
-    ends_well(loader.start(*flags))
-    assert landed(loader.run, warehouse) == [exactly(USERS, "x")]
+    outcome = one_line(errors)
+    assert len(landed_loads(loader.run, warehouse)) == (step == LEDGER)
+    loader.pass_everything()
+    finish(loader.start(*flags))
+    assert landed_loads(loader.run, warehouse) == [expected_load(USERS, "x")]
     left = "the users, in raw, once" if step == LEDGER else "nothing"
     case = f"a job that ends in an error: {step}"
-    reliability("Faults of BigQuery", case, f"{happened}. The next run took the next job id", left)
+    reliability("Faults of BigQuery", case, f"{outcome}. The next run took the next job id", left)

@@ -9,16 +9,16 @@ from uuid import uuid4
 
 import pytest
 from support.commands import Process, Run
-from support.fault_proxy import FIRST_RUN, wires
+from support.fault_proxy import FIRST_RUN, proxied_loader
 from support.load_checks import (
     LANDING_TABLE,
     ONCE,
-    ends_well,
-    exactly,
-    in_the_marts_once,
-    landed,
+    boundary,
+    check_marts_hold_users_once,
+    expected_load,
+    finish,
+    landed_loads,
     landing_tables,
-    words,
 )
 from support.proxy import CutError
 from support.reliability_page import Reliability
@@ -42,7 +42,7 @@ WRITES = [
 QUICK_WRITES = {("the users are moved to raw", True)}
 
 
-class Mortal:
+class RestartableBigQuery:
     """An embedded BigQuery that can be killed and started again, on the same port."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -67,48 +67,48 @@ class Mortal:
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Mortal]:
-    bigquery = Mortal(tmp_path / "bigquery")
+def bigquery(tmp_path: Path) -> Iterator[RestartableBigQuery]:
+    bigquery = RestartableBigQuery(tmp_path / "bigquery")
     yield bigquery
     bigquery.stop()
 
 
-def gave_up(process: Process) -> bool:
-    """Check that it ended in a clear line, if not well; return whether it did not."""
+def fails_clearly(process: Process) -> bool:
+    """Check that a loader ended well or in one clear line; return whether it failed."""
     output, errors = process.communicate()
     last = errors.splitlines()[-1]
-    clear = process.returncode == 1 and last.startswith("ingest: ") and "Traceback" not in errors
-    assert clear or process.returncode == 0, output + errors
-    return clear
+    is_clear = last.startswith("ingest: ") and "Traceback" not in errors
+    assert process.returncode == 0 or (process.returncode == 1 and is_clear), output + errors
+    return process.returncode == 1
 
 
-def test_an_embedded_bigquery_that_is_killed_leaves_nothing_half_done(
-    run: Run, mortal: Mortal, reliability: Reliability, all_faults: bool
+def test_killed_embedded_bigquery_leaves_nothing_half_done(
+    run: Run, bigquery: RestartableBigQuery, reliability: Reliability, all_faults: bool
 ) -> None:
     """The loader gives up in a clear line, and finishes when BigQuery is back."""
-    here = {"BIGQUERY_EMULATOR_HOST": mortal.url, "RETRY_SECONDS": "2"}
-    run = Run(run.environment | here)
+    settings = {"BIGQUERY_EMULATOR_HOST": bigquery.url, "RETRY_SECONDS": "2"}
+    run = Run(run.environment | settings)
     expected = []
-    with wires(run) as loader:
-        loader.bigquery.locks = False  # jobs die with it
+    with proxied_loader(run) as loader:
+        loader.bigquery.refuses_known_jobs = False  # its jobs are lost
         for step, after in itertools.product(WRITES, (False, True)):
             if not all_faults and (step, after) not in QUICK_WRITES:
                 continue
-            load_id, before = words(step, after), landing_tables(run, mortal.warehouse)
+            load_id, before = boundary(step, after), landing_tables(run, bigquery.warehouse)
             flags = ("--users", str(USERS), "--load-id", load_id)
             if step in FIRST_RUN:
                 loader.run = Run(run.environment | {"RAW_DATASET": f"raw_{uuid4().hex[:12]}"})
-            loader.at(step, mortal.kill, after=after)
-            assert gave_up(loader.start(*flags))
-            loader.be_well()
-            mortal.restart()
+            loader.act_at(step, bigquery.kill, after=after)
+            assert fails_clearly(loader.start(*flags))
+            loader.pass_everything()
+            bigquery.restart()
             left = "nothing"
-            if landing_tables(run, mortal.warehouse) > before:
+            if landing_tables(run, bigquery.warehouse) > before:
                 left = LANDING_TABLE
-            ends_well(loader.start(*flags))
-            assert exactly(USERS, load_id) in landed(loader.run, mortal.warehouse)
+            finish(loader.start(*flags))
+            assert expected_load(USERS, load_id) in landed_loads(loader.run, bigquery.warehouse)
             if step not in FIRST_RUN:
-                expected.append(exactly(USERS, load_id))
+                expected.append(expected_load(USERS, load_id))
             loader.run = run
             case = f"the embedded BigQuery, {load_id}"
             reliability(PART, case, f"the loader ended in one clear line; {ONCE}", left)
@@ -117,13 +117,13 @@ def test_an_embedded_bigquery_that_is_killed_leaves_nothing_half_done(
             process = loader.start(*flags)
             process.wait(Random(seed).uniform(0.2, 0.8))
             with suppress(CutError):
-                mortal.kill()
-            gave_up(process)
-            mortal.restart()
-            ends_well(loader.start(*flags))
-            expected.append(exactly(USERS, f"seed {seed}"))
+                bigquery.kill()
+            fails_clearly(process)
+            bigquery.restart()
+            finish(loader.start(*flags))
+            expected.append(expected_load(USERS, f"seed {seed}"))
         case = "the embedded BigQuery, at random moments"
         left = "landing tables, which expire in a day"
         reliability(PART, case, f"the loader ended in one clear line, or well; {ONCE}", left)
-    assert landed(run, mortal.warehouse) == sorted(expected)
-    in_the_marts_once(run, mortal.warehouse, len(expected) * USERS)
+    assert landed_loads(run, bigquery.warehouse) == sorted(expected)
+    check_marts_hold_users_once(run, bigquery.warehouse, len(expected) * USERS)

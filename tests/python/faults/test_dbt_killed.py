@@ -1,4 +1,4 @@
-"""`dbt build` is killed outright, anywhere; the same command again makes the marts, once."""
+"""`dbt build` is killed at every write; the same command again makes the marts, once."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from support.commands import Process, Run
 from support.factories import Load, changed, land, make_raw, people
-from support.proxy import Answer, CutError, Proxy, Request, proxy
+from support.proxy import CutError, Proxy, Request, Response, proxy
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
 
@@ -37,7 +37,7 @@ STEPS = {
 MADE = [(table, "made") for table in TABLES]
 MERGED = [(table, step) for table in TABLES for step in ("batch", "merge")]
 Boundary = tuple[tuple[str, str], bool]  # the table and its step; after it, or before
-# Where a kill leaves most behind: `make test` kills at these alone, one after the other.
+# Kills here leave most behind: `make test` kills dbt at these alone, one after the other.
 QUICK: list[Boundary] = [
     (("base_randomuser__users", "merge"), True),
     (("logins", "merge"), False),
@@ -48,7 +48,7 @@ ONCE = "the same command made every user once in every mart, and its tests passe
 
 @dataclass
 class Dbt:
-    """dbt, with a proxy before its BigQuery."""
+    """dbt, whose requests pass through a proxy."""
 
     run: Run
     bigquery: Proxy
@@ -60,63 +60,63 @@ class Dbt:
     def start(self) -> Process:
         return self.run.start(*BUILD, BIGQUERY_EMULATOR_HOST=self.bigquery.url)
 
-    def ends_well(self) -> None:
+    def finish(self) -> None:
         self.steps.clear()
-        self.bigquery.before, self.bigquery.after = self._come, lambda *_: None
+        self.bigquery.before, self.bigquery.after = self._count, lambda *_: None
         process = self.start()
         output, _ = process.communicate()
         assert process.returncode == 0, output
 
-    def _come(self, request: Request) -> None:
+    def _count(self, request: Request) -> None:
         if step := step_of(request):
             self.steps.append(step)
 
-    def killed(self, step: tuple[str, str], after: bool) -> None:
+    def kill_at(self, step: tuple[str, str], after: bool) -> None:
         """Run dbt until it comes to a step, and kill it there."""
 
         def kill() -> NoReturn:
             process.kill()
             raise CutError
 
-        def come(request: Request) -> None:
+        def on_request(request: Request) -> None:
             if not after and step_of(request) == step:
                 kill()
 
-        def done(request: Request, _: Answer) -> None:
+        def on_response(request: Request, _: Response) -> None:
             if after and step_of(request) == step:
                 kill()
 
-        self.bigquery.before, self.bigquery.after = come, done
+        self.bigquery.before, self.bigquery.after = on_request, on_response
         process = self.start()
         output, _ = process.communicate()
         assert process.returncode == -signal.SIGKILL, output
 
-    def killed_but_not_its_statement(self, step: tuple[str, str]) -> None:
-        """Kill dbt at a step, which BigQuery takes when the next dbt comes to it as well."""
-        killed, both_came, ended = Event(), Event(), Event()
+    def kill_while_statement_runs(self, step: tuple[str, str]) -> None:
+        """Kill dbt at a step whose statement BigQuery runs while the next dbt sends it again."""
+        is_killed, both_sent, has_ended = Event(), Event(), Event()
 
-        def come(request: Request) -> None:
+        def on_request(request: Request) -> None:
             if step_of(request) != step:
                 return
-            if not killed.is_set():
+            if not is_killed.is_set():
                 process.kill()
-                killed.set()
-                both_came.wait(60)
+                is_killed.set()
+                both_sent.wait(60)
             else:
-                both_came.set()
-                ended.wait(60)
+                both_sent.set()
+                has_ended.wait(60)
 
-        def done(request: Request, answer: Answer) -> None:
-            if step_of(request) == step and not ended.is_set():
-                assert answer.status == 200
-                ended.set()
+        def on_response(request: Request, response: Response) -> None:
+            if step_of(request) == step and not has_ended.is_set():
+                assert response.status == 200
+                has_ended.set()
 
-        self.bigquery.before, self.bigquery.after = come, done
+        self.bigquery.before, self.bigquery.after = on_request, on_response
         process = self.start()
         process.communicate()
         again = self.start()
         output, _ = again.communicate()
-        assert again.returncode == 0 and ended.is_set(), output
+        assert again.returncode == 0 and has_ended.is_set(), output
 
     def land(self) -> None:
         """Land a load: half of it new users, the other half known ones that have changed."""
@@ -126,25 +126,26 @@ class Dbt:
         named = [changed(user, name={"first": f"Name{number}"}) for user in batch]
         land(self.run, self.warehouse, Load(f"load {number:03}", datetime.now(UTC), named))
 
-    def all_is_there_once(self) -> None:
-        rows, here = self.warehouse.rows, self.run.analytics
+    def check_marts_hold_users_once(self) -> None:
+        rows, dataset = self.warehouse.rows, self.run.analytics
         sent = rows(
             "select lower(json_value(payload, '$.login.uuid')) from "
             f"{self.run.raw}.users where loaded_at >= timestamp '1970-01-01'"
         )
         keys = sorted((key,) for key in self.landed)
         assert sorted(set(sent)) == keys
-        assert rows(f"select user_id from {here}.users order by 1") == keys
-        assert rows(f"select login_uuid from {here}_restricted.logins order by 1") == keys
-        living = f"select count(*), count(distinct location_id) from {here}.locations"
-        assert rows(living) == [(len(keys), len(keys))]
-        history = f"{here}_snapshots.users_history"
+        assert rows(f"select user_id from {dataset}.users order by 1") == keys
+        assert rows(f"select login_uuid from {dataset}_restricted.logins order by 1") == keys
+        counts = f"select count(*), count(distinct location_id) from {dataset}.locations"
+        assert rows(counts) == [(len(keys), len(keys))]
+        history = f"{dataset}_snapshots.users_history"
         current = f"from {history} where dbt_valid_to is null order by 1, 2"
-        people = rows(f"select user_id, first_name from {here}.users order by 1, 2")
-        assert rows(f"select user_id, first_name {current}") == people
+        users = rows(f"select user_id, first_name from {dataset}.users order by 1, 2")
+        assert rows(f"select user_id, first_name {current}") == users
         assert rows(f"select count(*) - count(distinct dbt_scd_id) from {history}") == [(0,)]
 
-    def tables_beside(self, table: str) -> int:
+    def count_batches(self, table: str) -> int:
+        """Return how many tables of batches for a table are left."""
         sets = (self.run.analytics + of for of in ("", "_restricted", "_snapshots"))
         client = self.warehouse.client
         names = [it.table_id for of in sets for it in client.list_tables(of)]
@@ -152,78 +153,78 @@ class Dbt:
 
 
 def step_of(request: Request) -> tuple[str, str] | None:
-    """Return which table a request writes, and how; None for one that writes no table."""
+    """Return the table that a request writes, and how; None if it writes none."""
     sql = request.json.get("configuration", {}).get("query", {}).get("query", "")
-    wrote = re.search(
+    write = re.search(
         r"^\s*(create or replace table|merge into|insert|update|delete|truncate) .*?"
         r"`(\w+?)(__dbt_tmp\w*)?`\s",
         sql,
         re.MULTILINE,
     )
-    if not wrote or wrote[2] not in TABLES:
+    if not write or write[2] not in TABLES:
         return None
-    how = "merge" if "merge" in wrote[1] else "batch" if wrote[3] else "made"
-    return wrote[2], how
+    how = "merge" if "merge" in write[1] else "batch" if write[3] else "made"
+    return write[2], how
 
 
 @pytest.fixture
 def dbt(run: Run, warehouse: Warehouse, api_url: str) -> Iterator[Dbt]:
     with proxy(warehouse.url) as bigquery:
-        made = Dbt(run, bigquery, people(api_url, 250), warehouse)
+        dbt = Dbt(run, bigquery, people(api_url, 250), warehouse)
         make_raw(run, warehouse)
-        made.land()
-        yield made
+        dbt.land()
+        yield dbt
 
 
-def words(boundary: Boundary) -> str:
+def describe(boundary: Boundary) -> str:
     (table, step), after = boundary
     return f"dbt build, {'after' if after else 'before'} {STEPS[step].format(TABLES[table])}"
 
 
 @pytest.mark.slow_fault
-def test_a_first_build_that_is_killed_at_any_write_is_finished_by_the_same_command(
+def test_same_command_finishes_first_build_killed_at_any_write(
     dbt: Dbt, reliability: Reliability
 ) -> None:
     run = dbt.run
     for step, after in itertools.product(MADE, (False, True)):
         dbt.run = Run(run.environment | {"ANALYTICS_DATASET": f"analytics_{uuid4().hex[:12]}"})
-        dbt.killed(step, after)
-        dbt.ends_well()
+        dbt.kill_at(step, after)
+        dbt.finish()
         assert set(dbt.steps) <= {*MADE, *MERGED}
-        dbt.all_is_there_once()
-        reliability(PART, words((step, after)), ONCE, "nothing")
+        dbt.check_marts_hold_users_once()
+        reliability(PART, describe((step, after)), ONCE, "nothing")
 
 
-def test_a_build_that_is_killed_at_any_write_is_finished_by_the_same_command(
+def test_same_command_finishes_build_killed_at_any_write(
     dbt: Dbt, reliability: Reliability, all_faults: bool
 ) -> None:
-    dbt.ends_well()
+    dbt.finish()
     assert sorted(dbt.steps) == sorted(MADE)
     every = [[boundary] for boundary in itertools.product(MERGED, (False, True))]
     for boundaries in every if all_faults else [QUICK]:
         dbt.land()
         for boundary in boundaries:
             (table, _), _ = boundary
-            before = dbt.tables_beside(table)
-            dbt.killed(*boundary)
-            more = dbt.tables_beside(table) > before
+            before = dbt.count_batches(table)
+            dbt.kill_at(*boundary)
+            more = dbt.count_batches(table) > before
             left = "a table of the batch, which expires in twelve hours" if more else "nothing"
-            reliability(PART, words(boundary), ONCE, left)
-        dbt.ends_well()
+            reliability(PART, describe(boundary), ONCE, left)
+        dbt.finish()
         # What a killed build has merged is not merged again.
         assert {(table, "batch") for table in TABLES} <= set(dbt.steps) <= set(MERGED)
-        dbt.all_is_there_once()
+        dbt.check_marts_hold_users_once()
 
 
 @pytest.mark.slow_fault
-def test_a_statement_that_outlives_its_killed_build_doubles_nothing(
+def test_statement_outliving_killed_build_doubles_nothing(
     dbt: Dbt, reliability: Reliability
 ) -> None:
-    dbt.ends_well()
+    dbt.finish()
     for table, kind in TABLES.items():
         dbt.land()
-        dbt.killed_but_not_its_statement((table, "merge"))
-        dbt.all_is_there_once()
+        dbt.kill_while_statement_runs((table, "merge"))
+        dbt.check_marts_hold_users_once()
         merge = STEPS["merge"].format(kind)
         case = f"dbt build, while {merge}, which goes on during the next build"
         left = "a table of the batch, which expires in twelve hours"
@@ -231,21 +232,21 @@ def test_a_statement_that_outlives_its_killed_build_doubles_nothing(
 
 
 @pytest.mark.slow_fault
-def test_a_build_that_is_killed_at_random_moments_is_finished_by_the_same_command(
+def test_same_command_finishes_build_killed_at_random_moments(
     dbt: Dbt, reliability: Reliability
 ) -> None:
-    dbt.ends_well()
+    dbt.finish()
     dbt.land()
-    began = monotonic()
-    dbt.ends_well()
-    duration = monotonic() - began
+    started_at = monotonic()
+    dbt.finish()
+    duration = monotonic() - started_at
     for seed in range(MOMENTS):
         dbt.land()
         process = dbt.start()
         if not process.wait(Random(seed).uniform(0, duration)):
             process.kill()
         process.communicate()
-        dbt.ends_well()
-        dbt.all_is_there_once()
+        dbt.finish()
+        dbt.check_marts_hold_users_once()
     left = "tables of batches, which expire in twelve hours"
     reliability(PART, "dbt build, at random moments", ONCE, left)

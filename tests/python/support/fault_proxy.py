@@ -1,4 +1,4 @@
-"""The loader with a proxy on each of its wires, so that a test can say at which step what fails."""
+"""A loader behind two proxies, in which a test injects a fault at a named step."""
 
 import re
 from collections import Counter
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from support.commands import Process, Run
-from support.proxy import Answer, Proxy, Request, proxy
+from support.proxy import Proxy, Request, Response, proxy
 
 STEPS = {
-    r"GET .*[?&]page=": "a page is asked for",
-    r"GET .*/tables/loads\b": "the ledger is looked for",
+    r"GET .*[?&]page=": "a page is requested",
+    r"GET .*/tables/loads\b": "the ledger is looked up",
     r"POST .*/datasets\?|GET .*/datasets/[^/?]+\?": "the dataset is made",
-    r"POST /upload/": "an upload begins",
+    r"POST /upload/": "an upload starts",
     r"PUT /upload/": "a part is uploaded",
     r"DELETE .*/tables/landing_": "the landing table is dropped",
     r"POST .*count\(\*\) as users,": "the landing table is counted",
@@ -23,18 +23,21 @@ STEPS = {
     r'POST .*"tableId": ?"landing_|GET .*/tables/landing_': "the landing table is made",
     r'POST .*"tableId": ?"users"|GET .*/tables/users\?': "the table of users is made",
     r'POST .*"tableId": ?"loads"': "the ledger is made",
-    r"POST .*select users_landed": "the ledger is asked",
+    r"POST .*select users_landed": "the ledger is queried",
     r"GET .*/(jobs|queries)/": "a job's end is waited for",
 }
 
 FIRST_RUN = {"the dataset is made", "the table of users is made", "the ledger is made"}
 
-Act = Callable[[], Answer | None]
+Action = Callable[[], Response | None]
 
 
 @dataclass
-class Wires:
-    """Both wires of a loader; steps are counted from the last `at`."""
+class ProxiedLoader:
+    """A loader whose requests to the API and to BigQuery pass through proxies.
+
+    `steps` counts the requests of each step since the last `act_at`.
+    """
 
     run: Run
     api: Proxy
@@ -43,56 +46,58 @@ class Wires:
 
     def start(self, *flags: str, **extra: str) -> Process:
         """Start the loader; keywords are added to its environment."""
-        here = {
+        proxies = {
             "RANDOMUSER_URL": f"{self.api.url}/api/",
             "BIGQUERY_EMULATOR_HOST": self.bigquery.url,
         }
-        return self.run.start("ingest", *flags, **here | extra)
+        return self.run.start("ingest", *flags, **proxies | extra)
 
-    def at(self, step: str, do: Act, *, after: bool = False, times: Container[int] = (1,)) -> None:
-        """Do something when a step comes for the first time (or `times`), or `after` it is done.
+    def act_at(
+        self, step: str, action: Action, *, after: bool = False, times: Container[int] = (1,)
+    ) -> None:
+        """Call `action` at a step's first request (or `times`), or `after` its response.
 
-        What `do` returns, if not None, is answered; it may raise CutError.
+        A response that `action` returns is sent instead; it may raise CutError.
         """
         self.steps.clear()
         due = set[int]()  # requests to act after
 
-        def on_come(request: Request) -> Answer | None:
-            came = self.name(request)
-            self.steps[came] += 1
-            if came != step or self.steps[came] not in times:
+        def on_request(request: Request) -> Response | None:
+            current = self.step_of(request)
+            self.steps[current] += 1
+            if current != step or self.steps[current] not in times:
                 return None
             if after:
                 due.add(id(request))
                 return None
-            return do()
+            return action()
 
-        def on_done(request: Request, _: Answer) -> Answer | None:
-            return do() if id(request) in due else None
+        def on_response(request: Request, _: Response) -> Response | None:
+            return action() if id(request) in due else None
 
-        for wire in (self.api, self.bigquery):
-            wire.before, wire.after = on_come, on_done
+        for each in (self.api, self.bigquery):
+            each.before, each.after = on_request, on_response
 
-    def be_well(self) -> None:
+    def pass_everything(self) -> None:
         """Pass everything on."""
-        self.at("nothing", lambda: None)
+        self.act_at("nothing", lambda: None)
 
     @staticmethod
-    def name(request: Request) -> str:
-        """Return what a request is for; raises StopIteration where that is not known."""
+    def step_of(request: Request) -> str:
+        """Return the step of a request; raises StopIteration for an unknown one."""
         body = "" if request.method == "PUT" else request.body.decode()
-        said = f"{request.method} {request.path}? {body}"
-        return next(name for pattern, name in STEPS.items() if re.match(pattern, said, re.DOTALL))
+        text = f"{request.method} {request.path}? {body}"
+        return next(step for pattern, step in STEPS.items() if re.match(pattern, text, re.DOTALL))
 
 
 @contextmanager
-def wires(run: Run) -> Iterator[Wires]:
+def proxied_loader(run: Run) -> Iterator[ProxiedLoader]:
     """Put proxies before the API and the BigQuery of `run` until the block ends."""
-    there = urlsplit(run.environment["RANDOMUSER_URL"])
+    api_url = urlsplit(run.environment["RANDOMUSER_URL"])
     with (
-        proxy(f"{there.scheme}://{there.netloc}") as api,
+        proxy(f"{api_url.scheme}://{api_url.netloc}") as api,
         proxy(run.environment["BIGQUERY_EMULATOR_HOST"]) as bigquery,
     ):
-        made = Wires(run, api, bigquery)
-        made.be_well()
-        yield made
+        loader = ProxiedLoader(run, api, bigquery)
+        loader.pass_everything()
+        yield loader

@@ -1,15 +1,15 @@
-"""What loads have left in the tables: exactly the users that were asked for, once?"""
+"""Checks that loads left exactly the requested users in the tables, once."""
 
 from google.api_core.exceptions import NotFound
-from support.commands import Process, Run
+from support.commands import Process, Run, passes
 from support.warehouse import Warehouse
 
-ONCE = "the same command landed the users that were asked for, once"
+ONCE = "the same command landed the requested users, once"
 LANDING_TABLE = "a landing table, which expires in a day"
 
 
-def landed(run: Run, warehouse: Warehouse) -> list[tuple[object, ...]]:
-    """Every load in raw: its id, its users, how many of them differ, its rows in the ledger."""
+def landed_loads(run: Run, warehouse: Warehouse) -> list[tuple[object, ...]]:
+    """Return every load in raw: its id, users, distinct users, and rows in the ledger."""
     raw = run.raw
     return warehouse.rows(
         "select load_id, count(*), count(distinct json_value(payload, '$.login.uuid')), "
@@ -21,11 +21,13 @@ def landed(run: Run, warehouse: Warehouse) -> list[tuple[object, ...]]:
     )
 
 
-def exactly(users: int, load_id: str) -> tuple[object, ...]:
+def expected_load(users: int, load_id: str) -> tuple[object, ...]:
+    """Return what landed_loads gives for a load that landed once."""
     return (load_id, users, users, users, users - 1, 1, users)
 
 
-def ends_well(process: Process) -> str:
+def finish(process: Process) -> str:
+    """Wait for a process that must end well, and return what it printed."""
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     return output
@@ -39,9 +41,8 @@ def landing_tables(run: Run, warehouse: Warehouse) -> set[str]:
     return {name for name in tables if name.startswith("landing_")}
 
 
-def in_the_marts_once(run: Run, warehouse: Warehouse, users: int) -> None:
-    done = run("dbt", "build", "--exclude-resource-type", "unit_test")
-    assert done.returncode == 0, done.stdout
+def check_marts_hold_users_once(run: Run, warehouse: Warehouse, users: int) -> None:
+    passes(run("dbt", "run", "--select", "+users", "+logins"))
     for table in ("users", "logins"):
         name = f"{run.analytics}{'_restricted' if table == 'logins' else ''}.{table}"
         key = "user_id" if table == "users" else "login_uuid"
@@ -49,5 +50,5 @@ def in_the_marts_once(run: Run, warehouse: Warehouse, users: int) -> None:
         assert warehouse.rows(sql) == [(users, users)]
 
 
-def words(step: str, after: bool) -> str:
+def boundary(step: str, after: bool) -> str:
     return f"{'after' if after else 'before'} {step}"
