@@ -1,3 +1,3 @@
-"""Lands users of the randomuser.me API in BigQuery, as sent, exactly once: `python -m ingest`."""
+"""Loads users of the randomuser.me API into BigQuery, as sent, exactly once: `python -m ingest`."""
 
 __version__ = "0.1.0"

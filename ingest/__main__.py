@@ -3,8 +3,8 @@
 import sys
 
 if __name__ == "__main__":
-    # Google's client and pyarrow import these where they are installed, as dbt-bigquery does: for
-    # what the loader does not use, and with half of its memory. None: the module is not there.
+    # Google's client and pyarrow import these modules if they are installed, as with dbt-bigquery.
+    # The loader does not need them, and they double its memory. None: the import fails.
     sys.modules |= dict.fromkeys(("grpc", "numpy", "pandas"))  # type: ignore[arg-type]
     from ingest.cli import main
 

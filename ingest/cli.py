@@ -1,8 +1,8 @@
-"""Land users of the randomuser.me API in BigQuery, as sent, exactly once.
+"""Load users of the randomuser.me API into BigQuery, as sent, exactly once.
 
-A load is all or nothing, and a load id that has landed never lands again: run the same command
-as often as you like. Without --load-id every run is a load of its own, and a replay of files is
-known by their content.
+A load lands completely or not at all, and a load id lands only once: it is safe to run the same
+command again. Without --load-id each run is a new load, and a replay of files gets a load id from
+their content.
 """
 
 import argparse
@@ -20,184 +20,193 @@ from google.cloud.bigquery import QueryJobConfig
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ingest import __version__, answers, api, logs, tables
+from ingest import __version__, api, logs, replay, tables
 from ingest.logs import event
+from ingest.response import SourceError
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import REFUSED, LandingError, OtherUsersError, Warehouse
+from ingest.warehouse import CLIENT_ERRORS, LandingError, LoadIdTakenError, Warehouse
 
 log = logging.getLogger(__name__)
-# What ends a run: the exit status, and the line that says so. The first that fits counts.
-_SAID = "BigQuery refused or did not answer: {error}; {unfinished}see that "
-_DENIED = (Unauthorized, Forbidden, NotFound, GoogleAuthError)
-_ENDS = (
+_BIGQUERY = "BigQuery refused or did not answer: {error}; {unfinished}"
+_ACCESS = "check that GOOGLE_CLOUD_PROJECT is right and that this account may write there"
+_ACCESS_ERRORS = (Unauthorized, Forbidden, NotFound, GoogleAuthError)
+# The exit status and the line for each error that ends a run. The first match counts.
+_FAILURES = (
     (SettingsError, 2, "wrong settings: {error}"),
-    (answers.SourceError, 1, "{error}; nothing was landed"),
-    (OtherUsersError, 2, "{error}"),
+    (SourceError, 1, "{error}; nothing was landed"),
+    (LoadIdTakenError, 2, "{error}"),
     (LandingError, 1, "{error}"),
-    (_DENIED, 1, _SAID + "GOOGLE_CLOUD_PROJECT is right and this account may write there{again}"),
-    (ClientError, 1, _SAID + "what it complains of is mended{again}"),
-    (REFUSED, 1, _SAID + "BigQuery (or BIGQUERY_EMULATOR_HOST, if set) is up{again}"),
-    (KeyboardInterrupt, 130, "interrupted; to finish the load run it again with --load-id {id}"),
+    (_ACCESS_ERRORS, 1, f"{_BIGQUERY}{_ACCESS}{{again}}"),
+    (ClientError, 1, f"{_BIGQUERY}fix what the error names{{again}}"),
+    (CLIENT_ERRORS, 1, f"{_BIGQUERY}check BigQuery, or BIGQUERY_EMULATOR_HOST if set{{again}}"),
+    (KeyboardInterrupt, 130, "interrupted; to finish the load, run it again with --load-id {id}"),
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the loader: 0 landed or already landed, 1 failed and nothing landed, 2 wrong use."""
-    flags = _read(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as by Ctrl-C
+    """Run the loader: 0 landed now or before, 1 failed and nothing landed, 2 wrong usage."""
+    flags = _parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl-C
     load_id = flags.accept or flags.set_aside or flags.load_id
     load_id = load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
-    logs.begin(load_id=load_id)
+    logs.configure()
+    logs.bind_context(load_id=load_id)
     try:
         if flags.from_file and not flags.load_id:
-            load_id = answers.load_id_of(flags.from_file)
+            load_id = replay.derive_load_id(flags.from_file)
         settings = Settings.read(randomuser_users=flags.users)
-        logs.begin(settings.log_level, load_id=load_id)
+        logs.configure(settings.log_level)
+        logs.bind_context(load_id=load_id)
         if flags.check:
             return _check(settings)
         if flags.list:
-            print(_last_loads(Warehouse(settings)))
+            print(_list_loads(Warehouse(settings)))
         elif decision := "accepted" if flags.accept else "set aside" if flags.set_aside else "":
             print(_decide(Warehouse(settings), load_id, decision))
         else:
             print(_load(flags, load_id, settings))
         return 0
     except BaseException as error:
-        lands = not (flags.list or flags.accept or flags.set_aside)
-        texts = {"error": logs.one_line(error), "id": quote(load_id), "unfinished": "", "again": ""}
-        if lands:
-            texts["unfinished"] = "the load is not finished: "
-            texts["again"] = f", and run it again with --load-id {quote(load_id)}"
-        for kinds, status, line in _ENDS:
+        is_load = not (flags.list or flags.accept or flags.set_aside)
+        texts = {"error": logs.to_one_line(error), "id": quote(load_id)}
+        texts["unfinished"] = "the load is not finished: " if is_load else ""
+        again = f", then run the load again with --load-id {quote(load_id)}"
+        texts["again"] = again if is_load else ""
+        for kinds, status, line in _FAILURES:
             if isinstance(error, kinds):
-                return logs.failed("ingest", line.format_map(texts), status)
+                return logs.report_failure("ingest", line.format_map(texts), status)
         raise
 
 
 def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
-    asked = None if flags.from_file else settings.randomuser_users
-    if asked is None:
+    requested = None if flags.from_file else settings.randomuser_users
+    if requested is None:
         source, total = " ".join(map(str, flags.from_file)), len(flags.from_file)
-        pages = answers.saved_pages(flags.from_file)
+        pages = replay.read_pages(flags.from_file)
     else:
-        source, total = settings.randomuser_url, -(-asked // api.PAGE_USERS)
-        seed, password = api.seed_of(load_id), settings.randomuser_password
-        pages = api.pages(source, asked, seed, password, settings.retry_seconds)
-    begun = monotonic()
-    begins = event("begun", users=asked, source=source)
-    log.info("load %s of %s begins", load_id, source, extra=begins)
+        source, total = settings.randomuser_url, -(-requested // api.PAGE_USERS)
+        seed, password = api.derive_seed(load_id), settings.randomuser_password
+        pages = api.fetch_pages(source, requested, seed, password, settings.retry_seconds)
+    started = monotonic()
+    start = event("started", users=requested, source=source)
+    log.info("started load %s of %s", load_id, source, extra=start)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users (load {load_id})"
-    bar = tqdm(pages, total=total, unit="page", disable=None)  # None: where nobody is watching
-    with logging_redirect_tqdm(), bar:  # log lines go above the bar
+    bar = tqdm(pages, total=total, unit="page", disable=None)  # None: only on a terminal
+    with logging_redirect_tqdm(), bar:  # prints log lines above the bar
         if flags.dry_run:
             users = sum(len(page.users) for page in bar)
             return f"Would load {users:,} users into {table}; nothing was landed"
         warehouse = Warehouse(settings)
-        warehouse.prepare()
-        landed = warehouse.landed(load_id)
+        warehouse.create_tables()
+        landed = warehouse.count_landed(load_id)
         if landed is not None:
-            warehouse.expect(load_id, landed, asked or sum(len(page.users) for page in bar))
-            log.info("it landed before", extra=event("already_loaded", users=landed))
+            users = requested or sum(len(page.users) for page in bar)
+            warehouse.check_landed(load_id, landed, users)
+            log.info("the load landed before", extra=event("already_loaded", users=landed))
             return f"Already loaded: {landed:,} users in {table}; nothing to do"
-        landed = warehouse.land(load_id, iter(bar), asked, logs.public(source))
-    ends = event("landed", users=landed, seconds=round(monotonic() - begun, 3))
-    log.info("landed %d users in %.1f s", landed, ends["seconds"], extra=ends)
+        landed = warehouse.land(load_id, iter(bar), requested, logs.redact(source))
+    end = event("landed", users=landed, seconds=round(monotonic() - started, 3))
+    log.info("landed %d users in %.1f s", landed, end["seconds"], extra=end)
     return f"Loaded {landed:,} users into {table}"
 
 
-def _last_loads(warehouse: Warehouse) -> str:
+def _list_loads(warehouse: Warehouse) -> str:
     lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load and source"]
-    for row in warehouse.ask(tables.LAST_LOADS):
-        about = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
-        lines.append(f"{about}  {row.decision or '':<9}  {row.load_id}  {row.source}")
+    for row in warehouse.query(tables.LAST_LOADS):
+        start = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
+        lines.append(f"{start}  {row.decision or '':<9}  {row.load_id}  {row.source}")
     return "\n".join(lines)
 
 
 def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
-    warehouse.prepare()  # a ledger of an earlier version lacks the columns
-    if warehouse.landed(load_id) is None:
+    warehouse.create_tables()  # a ledger of an earlier version lacks the columns
+    if warehouse.count_landed(load_id) is None:
         missing = f"{warehouse.loads} has no load {load_id}: nothing was {decision}"
         raise LandingError(f"{missing}; `python -m ingest --list` shows the last loads")
-    warehouse.ask(tables.DECIDE, load_id=load_id, decision=decision)
-    takes = "the next `dbt build` takes its users into the marts"
+    warehouse.query(tables.DECIDE, load_id=load_id, decision=decision)
+    effect = "the next `dbt build` adds its users to the marts"
     if decision == "set aside":
-        takes = "no `dbt build` takes its users into the marts; if they are there already, "
-        takes += "`dbt build --full-refresh` takes them out"
-    return f"Load {load_id} is {decision}: {takes}"
+        effect = "no `dbt build` adds its users to the marts; `dbt build --full-refresh` removes "
+        effect += "those that are there already"
+    return f"Load {load_id} is {decision}: {effect}"
 
 
 def _check(settings: Settings) -> int:
-    settings = settings.model_copy(  # who waits is a person
+    settings = settings.model_copy(  # because a person waits
         update={"retry_seconds": min(10, settings.retry_seconds)}
     )
     status = 0
-    for need, look in (
-        ("settings", lambda it: f"project {it.google_cloud_project}"),
-        ("API", _api),
-        ("credentials", _credentials),
-        ("queries (roles/bigquery.jobUser)", _queries),
-        ("raw dataset (roles/bigquery.dataEditor)", _dataset),
+    for requirement, check in (
+        ("settings", lambda settings: f"project {settings.google_cloud_project}"),
+        ("API", _check_api),
+        ("credentials", _check_credentials),
+        ("queries (roles/bigquery.jobUser)", _check_queries),
+        ("raw dataset (roles/bigquery.dataEditor)", _check_dataset),
     ):
         try:
-            print(logs.public(f"ok       {need}: {look(settings)}"), flush=True)
-        except (answers.SourceError, *REFUSED, OSError) as error:
+            print(logs.redact(f"ok       {requirement}: {check(settings)}"), flush=True)
+        except (SourceError, *CLIENT_ERRORS, OSError) as error:
             status = 1
-            print(logs.public(f"MISSING  {need}: {logs.one_line(error)}"), flush=True)
-            if look is _credentials:
+            print(logs.redact(f"MISSING  {requirement}: {logs.to_one_line(error)}"), flush=True)
+            if check is _check_credentials:
                 break
     return status
 
 
-def _api(settings: Settings) -> str:
+def _check_api(settings: Settings) -> str:
     url, password = settings.randomuser_url, settings.randomuser_password
-    (page,) = api.pages(url, 1, api.seed_of("check"), password, settings.retry_seconds)
-    return f"{url} answers, version {page.info.version}"
+    seed = api.derive_seed("check")
+    (page,) = api.fetch_pages(url, 1, seed, password, settings.retry_seconds)
+    return f"{url} responds with version {page.info.version}"
 
 
-def _credentials(settings: Settings) -> str:
+def _check_credentials(settings: Settings) -> str:
     Warehouse(settings)
     emulator = settings.bigquery_emulator_host
     return f"none are sent to {emulator}" if emulator else "found"
 
 
-def _queries(settings: Settings) -> str:
+def _check_queries(settings: Settings) -> str:
     warehouse, dry_run = Warehouse(settings), QueryJobConfig(dry_run=True, use_query_cache=False)
     warehouse.client.query("select 1", dry_run, retry=warehouse.retry, job_retry=None)
-    return f"may be run in {warehouse.client.location}"
+    return f"allowed in {warehouse.client.location}"
 
 
-def _dataset(settings: Settings) -> str:
+def _check_dataset(settings: Settings) -> str:
     warehouse = Warehouse(settings)
     client, name, retry = warehouse.client, warehouse.dataset, warehouse.retry
     try:
-        place = client.get_dataset(name, retry=retry).location
+        location = client.get_dataset(name, retry=retry).location
     except NotFound:
-        return f"{name} is not there; the first load makes it, if roles/bigquery.user allows it"
-    if place != client.location:
-        raise OSError(f"{name} lies in {place}, and BIGQUERY_LOCATION is {client.location}")
+        return f"{name} does not exist; the first load creates it with roles/bigquery.user"
+    if location != client.location:
+        raise OSError(f"{name} is in {location}, but BIGQUERY_LOCATION is {client.location}")
     table = f"{name}.landing_{uuid4().hex}"
-    client.create_table(tables.staging(table), retry=retry)
+    client.create_table(tables.define_staging(table), retry=retry)
     client.delete_table(table, retry=retry, not_found_ok=True)
-    return f"{name} takes tables"
+    return f"tables can be created in {name}"
 
 
-def _read(arguments: list[str] | None) -> argparse.Namespace:
+def _parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m ingest", description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add, choose = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
+    add, add_choice = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("--version", action="version", version=f"randomuser {__version__}")
-    add("--load-id", type=_id, help="the load's identity; a scheduler gives its data interval")
-    choose("--users", type=int, help="how many to ask for (RANDOMUSER_USERS, 1000)")
-    choose("--from-file", type=Path, nargs="+", metavar="FILE", help="replay saved answers instead")
-    choose("--list", action="store_true", help="show the last loads, and land nothing")
-    choose("--accept", type=_id, metavar="LOAD_ID", help="let a load in that was held back")
-    choose("--set-aside", type=_id, metavar="LOAD_ID", help="keep a load out of the marts")
-    choose("--check", action="store_true", help="say what is missing for a load, and land nothing")
-    add("--dry-run", action="store_true", help="fetch and check every answer, land nothing")
+    add(
+        "--load-id", type=_parse_load_id, help="id of the load; a scheduler gives its data interval"
+    )
+    add_choice("--users", type=int, help="number of users to request (RANDOMUSER_USERS, 1000)")
+    add_choice("--from-file", type=Path, nargs="+", metavar="FILE", help="load saved responses")
+    add_choice("--list", action="store_true", help="show the last loads, land nothing")
+    accept, set_aside = "load a held-back load into the marts", "keep a load out of the marts"
+    add_choice("--accept", type=_parse_load_id, metavar="LOAD_ID", help=accept)
+    add_choice("--set-aside", type=_parse_load_id, metavar="LOAD_ID", help=set_aside)
+    add_choice("--check", action="store_true", help="show what is missing, land nothing")
+    add("--dry-run", action="store_true", help="fetch and validate each response, land nothing")
     return parser.parse_args(arguments)
 
 
-def _id(text: str) -> str:
+def _parse_load_id(text: str) -> str:
     if text.strip() and text.isprintable() and len(text) <= 200:
         return text
     raise argparse.ArgumentTypeError(f"a load id is 1 to 200 printable characters, got {text!r}")

@@ -1,4 +1,4 @@
-"""The loader's settings: the environment, then `.env`, then the defaults."""
+"""The settings of the loader, from flags, the environment, `.env` and defaults, in this order."""
 
 from typing import Any, Literal, Self
 
@@ -7,11 +7,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SettingsError(ValueError):
-    """A setting is missing or wrong; the text names all of them."""
+    """A setting is missing or invalid; the text names every such setting."""
 
 
 class Settings(BaseSettings):
-    """Where users come from and where they go; docs/settings.md lists each setting."""
+    """The source, the target and the limits of a load; docs/settings.md explains each setting."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=False)
 
@@ -27,16 +27,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **flags: Any) -> Self:
-        """Read the settings; `flags` that are not None are stronger. Raises SettingsError."""
-        given = {name: value for name, value in flags.items() if value is not None}
+        """Read the settings, overridden by `flags` that are not None; raise SettingsError."""
+        overrides = {name: value for name, value in flags.items() if value is not None}
         try:
-            return cls(**given)
-        except ValidationError as error:
-            faults = []
-            for fault in error.errors():
-                name, text = str(fault["loc"][0]), f"{fault['msg']}, got {fault['input']!r}"
-                if fault["type"] == "missing":
+            return cls(**overrides)
+        except ValidationError as validation:
+            problems = []
+            for error in validation.errors():
+                name, text = str(error["loc"][0]), f"{error['msg']}, got {error['input']!r}"
+                if error["type"] == "missing":
                     text = "is not set (set it in the environment or in .env)"
                 flag = f"--{name.removeprefix('randomuser_')}"
-                faults.append(f"{flag if name in given else name.upper()}: {text}")
-            raise SettingsError("; ".join(faults)) from None
+                problems.append(f"{flag if name in overrides else name.upper()}: {text}")
+            raise SettingsError("; ".join(problems)) from None

@@ -1,7 +1,7 @@
-"""The raw dataset: its tables, and the files and statements that fill them.
+"""The raw dataset: its tables, and the Parquet files and SQL statements that fill them.
 
-Descriptions say what a column means: as models/staging/randomuser/_randomuser__sources.yml begins
-to say it to dbt. A test holds the two together.
+The description of a column is the beginning of its description for dbt, in
+models/staging/randomuser/_randomuser__sources.yml. A test compares the two.
 """
 
 from collections.abc import Iterator
@@ -14,55 +14,57 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from google.cloud.bigquery import Dataset, SchemaField, Table, TimePartitioning
 
-from ingest.answers import Page
+from ingest.response import Page
 
 _column = partial(SchemaField, mode="REQUIRED")
 USERS = [
     _column("load_id", "STRING", description="The load that brought this version."),
     _column("record_index", "INT64", description="Position of the user in its load."),
-    _column("page", "INT64", description="Page of the API's answer that held the user."),
+    _column("page", "INT64", description="Page of the API that held the user."),
     _column("payload", "JSON", description="The user as sent."),
     _column("api_version", "STRING", description="Version of the API that answered."),
-    _column("seed", "STRING", description="Seed that the API answered with."),
-    _column("fetched_at", "TIMESTAMP", description="When the API's answer was complete (UTC)."),
+    _column("seed", "STRING", description="Seed in the response of the API."),
+    _column("fetched_at", "TIMESTAMP", description="When the API's response was complete (UTC)."),
     _column("loaded_at", "TIMESTAMP", description="When the load landed in raw."),
 ]
-# The users as text, without the time of their landing.
+# Payloads are text here, and there is no loaded_at yet.
 STAGING = [SchemaField(c.name, c.field_type.replace("JSON", "STRING"), c.mode) for c in USERS[:-1]]
 LOADS = [
     _column("load_id", "STRING", description="The load that brought this version."),
     _column("source", "STRING", description="The API's URL, or the files that were replayed."),
     *USERS[4:6],
-    SchemaField("users_asked", "INT64", description="How many users were asked for."),
-    _column("users_received", "INT64", description="How many users the answers held."),
-    _column("users_landed", "INT64", description="How many rows of the load lie in `users`."),
+    SchemaField("users_asked", "INT64", description="How many users were requested."),
+    _column("users_received", "INT64", description="How many users the responses held."),
+    _column("users_landed", "INT64", description="How many rows of the load are in `users`."),
     _column("loader_version", "STRING", description="Version of the loader."),
-    _column("started_at", "TIMESTAMP", description="When the run that landed the load began."),
+    _column("started_at", "TIMESTAMP", description="When the run that landed the load started."),
     _column("loaded_at", "TIMESTAMP", description="When the load landed in raw."),
-    SchemaField("decision", "STRING", description="What a person decided of the load."),
-    SchemaField("decided_at", "TIMESTAMP", description="When that was decided (UTC)."),
+    SchemaField("decision", "STRING", description="What a person decided about the load."),
+    SchemaField("decided_at", "TIMESTAMP", description="When a person decided it (UTC)."),
 ]
 
-# Many pages go into one load job, of which BigQuery allows a table 1,500 a day; the fewer, the
-# less of a load is sent while the rest is still being fetched.
+# One load job takes a part of many pages, because BigQuery allows 1,500 load jobs per table and
+# day. A larger part would be uploaded later, while fewer pages are still being fetched.
 PART_USERS = 10_000
 _TYPES = {"STRING": pa.string(), "INT64": pa.int64(), "TIMESTAMP": pa.timestamp("us", "UTC")}
 SCHEMA = pa.schema([pa.field(c.name, _TYPES[c.field_type], nullable=False) for c in STAGING])
-# No two payloads are the same: to look for it takes time and memory.
+# Dictionary encoding pays only for columns that repeat their values; no two payloads are equal.
 _REPEATED = ["load_id", "page", "api_version", "seed", "fetched_at"]
-# Arrow's own pool is made for speed and keeps what it once had; the system's gives it back when
-# told to, and with it what Python has freed.
+# The default pool of Arrow keeps the memory that it has had; the pool of the system can release
+# it, together with the memory that Python has freed.
 MEMORY = pa.system_memory_pool()
 pa.set_memory_pool(MEMORY)
 
-# The API must not send a user twice; of files that are replayed nobody has asked it.
+# The API must not send a user twice. A replay of files requested no users, so it is not checked.
 STAGED = """
-select count(*) as users, count(distinct if(@users_asked is null, null, md5(payload))) as different
+select
+    count(*) as users,
+    count(distinct if(@users_asked is null, null, md5(payload))) as distinct_users
 from `{staging}`
 """
 
-# A payload that is JSON, but not to BigQuery (a number past every range, say), is kept as a JSON
-# string of the text that was sent: nothing is lost, and one such user does not stop the load.
+# BigQuery cannot parse some valid JSON, for example a number out of range. Such a payload is kept
+# as a JSON string of the text that was sent: nothing is lost and the load does not fail.
 LAND = """
 insert into `{users}`
     (load_id, record_index, page, payload, api_version, seed, fetched_at, loaded_at)
@@ -98,55 +100,55 @@ order by loaded_at desc limit 20
 """
 
 
-def dataset(name: str, location: str) -> Dataset:
-    """Describe the raw dataset."""
-    made = Dataset(name)
-    made.location = location
-    made.description = "Answers of the randomuser.me API as sent. They hold passwords."
-    return made
+def define_dataset(name: str, location: str) -> Dataset:
+    """Define the raw dataset."""
+    dataset = Dataset(name)
+    dataset.location = location
+    dataset.description = "Responses of the randomuser.me API as sent. They hold passwords."
+    return dataset
 
 
-def users(name: str) -> Table:
-    """Describe the table of users as sent, one row a user a load."""
+def define_users(name: str) -> Table:
+    """Define the table of users as sent, one row per user and load."""
     table = Table(name, USERS)
-    table.description = "Users of the randomuser.me API as sent. One row a user a load."
+    table.description = "Users of the randomuser.me API as sent. One row per user and load."
     table.time_partitioning = TimePartitioning(field="loaded_at")
     table.require_partition_filter = True
     table.clustering_fields = ["load_id"]
     return table
 
 
-def loads(name: str) -> Table:
-    """Describe the ledger, one row a load that landed."""
+def define_loads(name: str) -> Table:
+    """Define the ledger, one row per load that landed."""
     table = Table(name, LOADS)
-    table.description = "The ledger of loads that landed. One row a load."
+    table.description = "The ledger of loads that landed. One row per load."
     return table
 
 
-def staging(name: str) -> Table:
-    """Describe the table that a load's parts go into; BigQuery drops it a day after a crash."""
+def define_staging(name: str) -> Table:
+    """Define the table for the parts of a load; BigQuery drops it a day after a crash."""
     table = Table(name, STAGING)
     table.expires = datetime.now(UTC) + timedelta(days=1)
     return table
 
 
-def parts(pages: Iterator[Page], load_id: str) -> Iterator[tuple[IO[bytes], int]]:
-    """Yield each part as an open Parquet file, to be closed, and the users packed so far."""
+def write_parts(pages: Iterator[Page], load_id: str) -> Iterator[tuple[IO[bytes], int]]:
+    """Yield each part as an open Parquet file and the number of users so far."""
     index, page = 0, next(pages, None)
     while page:
-        file = TemporaryFile()  # noqa: SIM115 -- whoever takes it closes it
+        file = TemporaryFile()  # noqa: SIM115 -- the caller closes it
         with pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=_REPEATED) as writer:
             end_of_part = index + PART_USERS
             while page and index < end_of_part:
-                writer.write_batch(_batch(page, load_id, index))
+                writer.write_batch(_make_batch(page, load_id, index))
                 index += len(page.users)
-                page = None  # so that no more than one is held
+                page = None  # so that only one page is in memory
                 page = next(pages, None)
         MEMORY.release_unused()
         yield file, index
 
 
-def _batch(page: Page, load_id: str, index: int) -> pa.RecordBatch:
+def _make_batch(page: Page, load_id: str, index: int) -> pa.RecordBatch:
     users, info = page.users, page.info
     values = (load_id, info.page, info.version, info.seed, page.fetched_at)
     columns = {

@@ -1,8 +1,8 @@
-"""Lands a load in BigQuery, whole or not at all, and once.
+"""Lands a load in BigQuery completely or not at all, and only once.
 
-Parts go into a table of their own by load jobs; one statement then moves them all into
-`users`, unless the load is there already, and one writes the load's row in the ledger, `loads`.
-A run that dies leaves `users` as it was or complete; the next run of the same load finishes it.
+Load jobs write the parts of a load into a staging table. One statement then moves all rows into
+`users`, unless the load is there already, and another writes its row into the ledger, `loads`.
+A run that dies leaves `users` unchanged or complete; the next run of the same load finishes it.
 """
 
 import hashlib
@@ -24,143 +24,143 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from requests import RequestException
 
 from ingest import __version__, tables
-from ingest.answers import Page, SourceError
 from ingest.logs import event
+from ingest.response import Page, SourceError
 from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
-REFUSED = (GoogleAPIError, GoogleAuthError, RequestException)  # what Google's client raises
-# How far back to look for users of a load that the ledger does not know. Loads that died between
-# the two statements are finished by running them again within that time.
-UNFINISHED = timedelta(days=30)
-Values = dict[str, Any]  # of a statement's parameters
+CLIENT_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException)  # raised by Google's client
+# How far back to look in `users` for a load without a row in the ledger. A load that died between
+# the two statements is finished if it runs again within this time.
+RECOVERY_WINDOW = timedelta(days=30)
+Values = dict[str, Any]  # of the parameters of a statement
 _TYPES = {str: "STRING", int: "INT64", type(None): "INT64", datetime: "TIMESTAMP"}
 
 
 class LandingError(RuntimeError):
-    """BigQuery holds something other than what was sent; the text says what was not done."""
+    """BigQuery does not hold what was sent; the text says what was not done."""
 
 
-class OtherUsersError(LandingError):
-    """A load id that holds other users than are to be landed under it."""
+class LoadIdTakenError(LandingError):
+    """The load id belongs to a load of other users."""
 
 
 def connect(settings: Settings) -> Client:
-    """Return a client with the machine's own credentials, or for an emulator with none."""
+    """Return a client with the default credentials, or with none for an emulator."""
     project, location = settings.google_cloud_project, settings.bigquery_location
     if not (emulator := settings.bigquery_emulator_host):
         return Client(project, location=location)
     url = {"api_endpoint": emulator if "://" in emulator else f"http://{emulator}"}
-    nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
-    return Client(project, nobody, location=location, client_options=url)
+    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return Client(project, credentials, location=location, client_options=url)
 
 
 class Warehouse:
-    """The raw dataset of one project."""
+    """The raw dataset of a project."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect; nothing is asked yet."""
+        """Create a client; it sends no request yet."""
         self.client = connect(settings)
         self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
         self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
         self.retry = DEFAULT_RETRY.with_timeout(settings.retry_seconds)
-        # An emulator that is not up will not come up; a network may.
-        patience = 1 if settings.bigquery_emulator_host else 30
-        self._first_call = DEFAULT_RETRY.with_timeout(min(patience, settings.retry_seconds))
+        # An emulator that is down stays down; a network may recover.
+        limit = 1 if settings.bigquery_emulator_host else 30
+        self._first_call_retry = DEFAULT_RETRY.with_timeout(min(limit, settings.retry_seconds))
 
-    def prepare(self) -> None:
-        """Make the dataset and its tables where they are missing, and columns that are new."""
+    def create_tables(self) -> None:
+        """Create the dataset, its tables and new columns where they are missing."""
         try:
-            loads = self.client.get_table(self.loads, retry=self._first_call)
+            loads = self.client.get_table(self.loads, retry=self._first_call_retry)
             for column in tables.LOADS[len(loads.schema) :]:
-                added = f"{column.name} {column.field_type}"
-                self.ask(f"alter table `{self.loads}` add column if not exists {added}")
+                definition = f"{column.name} {column.field_type}"
+                self.query(f"alter table `{self.loads}` add column if not exists {definition}")
         except NotFound:
-            dataset = tables.dataset(self.dataset, self.client.location)
+            dataset = tables.define_dataset(self.dataset, self.client.location)
             self.client.create_dataset(dataset, exists_ok=True, retry=self.retry)
-            for table in (tables.users(self.users), tables.loads(self.loads)):
+            for table in (tables.define_users(self.users), tables.define_loads(self.loads)):
                 self.client.create_table(table, exists_ok=True, retry=self.retry)
 
-    def landed(self, load_id: str) -> int | None:
-        """Return how many users the ledger says that a load landed; None if it knows none."""
-        rows = self.ask(tables.LANDED, load_id=load_id)
+    def count_landed(self, load_id: str) -> int | None:
+        """Return the number of users of a load in the ledger; None if the load is not in it."""
+        rows = self.query(tables.LANDED, load_id=load_id)
         return rows[0].users_landed if rows else None
 
-    def ask(self, sql: str, staging: str = "", **values: Any) -> list[Any]:
+    def query(self, sql: str, staging: str = "", **values: Any) -> list[Any]:
         """Run a statement with `values` as its parameters and return its rows."""
-        return list(self._query(sql, staging, values).result(retry=self.retry))
+        return list(self._start_query(sql, staging, values).result(retry=self.retry))
 
-    def land(self, load_id: str, pages: Iterator[Page], asked: int | None, source: str) -> int:
-        """Land all `pages` as the load `load_id` and return how many users it holds.
+    def land(self, load_id: str, pages: Iterator[Page], requested: int | None, source: str) -> int:
+        """Land all `pages` as the load `load_id` and return its number of users.
 
-        `asked` (users; None for replayed files) and `source` go into the ledger. With SourceError,
-        for users that were asked for and came twice, or what `pages` raises, nothing is landed.
+        `requested` (users; None for a replay) and `source` go into the ledger. Nothing lands if
+        `pages` raises, or if requested users were sent twice (SourceError).
         """
         started_at = datetime.now(UTC)
-        values = {"load_id": load_id, "since": started_at - UNFINISHED}
+        values = {"load_id": load_id, "since": started_at - RECOVERY_WINDOW}
         staging = f"{self.dataset}.landing_{uuid4().hex}"
-        self.client.create_table(tables.staging(staging), exists_ok=True, retry=self.retry)
+        self.client.create_table(tables.define_staging(staging), exists_ok=True, retry=self.retry)
         try:
-            received = self._stage(tables.parts(pages, load_id), staging)
-            (staged,) = self.ask(tables.STAGED, staging, users_asked=asked)
+            received = self._upload_parts(tables.write_parts(pages, load_id), staging)
+            (staged,) = self.query(tables.STAGED, staging, users_asked=requested)
             if staged.users != received:
-                held = f"{staging} holds {staged.users} rows after {received} were sent"
-                raise LandingError(f"{held}; nothing was landed")
-            if asked and staged.different != asked:
-                came = f"asked for {asked} users of {source}: only {staged.different} of those that"
-                raise SourceError(f"{came} came differ, the API sent some twice")
-            log.info("all %d users are staged", received, extra=event("staged", users=received))
-            moved = self._once("users", tables.LAND, staging, values)
-            values |= {"source": source, "users_asked": asked, "users_received": received}
+                counts = f"{received} rows were sent and {staging} holds {staged.users}"
+                raise LandingError(f"{counts}; nothing was landed")
+            if requested and staged.distinct_users != requested:
+                counts = f"requested {requested} users of {source}, received "
+                counts += f"{staged.distinct_users} distinct users"
+                raise SourceError(f"{counts}: the API sent some twice")
+            log.info("staged all %d users", received, extra=event("staged", users=received))
+            moved = self._run_once_per_load("users", tables.LAND, staging, values)
+            values |= {"source": source, "users_asked": requested, "users_received": received}
             values |= {"loader_version": __version__, "started_at": started_at}
-            written = self._once("ledger", tables.LEDGER, staging, values)
+            written = self._run_once_per_load("ledger", tables.LEDGER, staging, values)
         finally:
-            with suppress(*REFUSED):  # it expires
-                self.client.delete_table(staging, not_found_ok=True, retry=self._first_call)
-        if (moved, written) != (received, 1):  # another run of the load has done a part of it
-            self.expect(load_id, self.landed(load_id), received)
+            with suppress(*CLIENT_ERRORS):  # the table expires anyway
+                self.client.delete_table(staging, not_found_ok=True, retry=self._first_call_retry)
+        if (moved, written) != (received, 1):  # another run of the load did a part of the work
+            self.check_landed(load_id, self.count_landed(load_id), received)
         return received
 
-    def expect(self, load_id: str, landed: int | None, users: int) -> None:
-        """Raise LandingError unless as many users `landed` as were to be landed."""
+    def check_landed(self, load_id: str, landed: int | None, users: int) -> None:
+        """Raise LandingError unless `landed`, the number in the ledger, equals `users`."""
         if landed is None:
             raise LandingError(f"{self.loads} has no row of load {load_id}: run the load again")
         if landed != users:
-            text = f"load {load_id} holds {landed:,} users, and {users:,} were to be landed under "
-            text += "its name; nothing was landed: give them another --load-id"
-            raise OtherUsersError(text)
+            conflict = f"load {load_id} holds {landed:,} users, but this run has {users:,}"
+            raise LoadIdTakenError(f"{conflict}; nothing was landed: use another --load-id")
 
-    def _stage(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
-        """Send each part while the next is being fetched; return how many users were sent."""
-        received, sent = 0, list[Future[LoadJob]]()
-        with ThreadPoolExecutor(1) as sender:
+    def _upload_parts(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
+        """Upload each part while the next is fetched, and return the number of users."""
+        received, jobs = 0, list[Future[LoadJob]]()
+        with ThreadPoolExecutor(1) as executor:
             for file, received in files:
-                if sent:
-                    sent[-1].result()  # no more than one waits to be sent
-                sent.append(sender.submit(self._send, file, staging, received))
-        for part in sent:
-            part.result().result(retry=self.retry)
+                if jobs:
+                    jobs[-1].result()  # so that only one part waits for its upload
+                jobs.append(executor.submit(self._upload_part, file, staging, received))
+        for job in jobs:
+            job.result().result(retry=self.retry)
         return received
 
-    def _send(self, file: IO[bytes], staging: str, received: int) -> LoadJob:
+    def _upload_part(self, file: IO[bytes], staging: str, received: int) -> LoadJob:
         job_id = f"randomuser-part-{uuid4().hex}"
         config = LoadJobConfig(source_format="PARQUET", schema=tables.STAGING)
         config.create_disposition, config.write_disposition = "CREATE_NEVER", "WRITE_APPEND"
-        # An upload has retries of its own, which know no rate limit and count, not time.
+        # The retries of load_table_from_file ignore rate limits and count tries, not seconds.
         upload = self.retry(partial(self.client.load_table_from_file, num_retries=0))
         with file:
             try:
                 job = upload(file, staging, rewind=True, job_config=config, job_id=job_id)
-            except Conflict:  # it was sent twice: the first answer was lost
+            except Conflict:  # a retry after a lost response: the job exists
                 job = self.client.get_job(job_id, retry=self.retry)  # type: ignore[assignment]
-        log.info("sent %d users", received, extra=event("sent", users=received))
+        log.info("uploaded %d users", received, extra=event("uploaded", users=received))
         return job
 
-    def _once(self, step: str, sql: str, staging: str, values: Values) -> int | None:
-        """Run a statement of which no two may run at once for a load; return the rows it wrote.
+    def _run_once_per_load(self, step: str, sql: str, staging: str, values: Values) -> int | None:
+        """Run a statement under a lock per load, and return the number of rows it wrote.
 
-        BigQuery takes a job id once, so the id is the lock: whoever finds it taken waits for
-        that job, then runs the statement under the next id, to find its work done.
+        BigQuery accepts a job id only once, so the id is the lock: a run that finds it taken waits
+        for that job, then runs the statement under the next id, which writes nothing twice.
         """
         key = hashlib.sha256(f"{self.dataset} {values['load_id']}".encode()).hexdigest()[:32]
         attempt = 0
@@ -168,15 +168,15 @@ class Warehouse:
             attempt += 1
             job_id = f"randomuser-{step}-{key}-{attempt}"
             try:
-                job = self._query(sql, staging, values, job_id)
+                job = self._start_query(sql, staging, values, job_id)
                 rows = job.result(retry=self.retry, job_retry=None).num_dml_affected_rows
                 log.info("%s written", step, extra=event("written", table=step))
                 return rows
-            except Conflict:  # waits for the other job; how that ends does not matter
+            except Conflict:  # wait for the other job; whether it succeeds does not matter
                 self.client.get_job(job_id, retry=self.retry).exception()  # type: ignore[no-untyped-call]
 
-    def _query(self, sql: str, staging: str, values: Values, job_id: str = "") -> QueryJob:
+    def _start_query(self, sql: str, staging: str, values: Values, job_id: str = "") -> QueryJob:
         sql = sql.format(users=self.users, loads=self.loads, staging=staging)
-        parameters = [Parameter(name, _TYPES[type(it)], it) for name, it in values.items()]
+        parameters = [Parameter(name, _TYPES[type(value)], value) for name, value in values.items()]
         config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
         return self.client.query(sql, config, job_id or None, retry=self.retry, job_retry=None)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from ingest.logs import public
+from ingest.logs import redact
 from local.api import serve
 from local.bigquery import NotStartedError, bigquery
 
@@ -42,7 +42,7 @@ def api() -> Iterator[str]:
     """Yield the URL of the API that is set or, while the block runs, of the fake API."""
     name = "RANDOMUSER_URL"
     if url := os.environ.get(name) or dotenv_values(".env").get(name):
-        print(f"local: users come from {public(url)} ({name})", file=sys.stderr)
+        print(f"local: users come from {redact(url)} ({name})", file=sys.stderr)
         yield url
         return
     with serve() as url:

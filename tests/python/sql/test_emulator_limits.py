@@ -77,9 +77,9 @@ def unpatched(data_dir: Path, home: str) -> Iterator[str]:
 def prepare(client: Client) -> Client:
     """Make the dataset that the limits are looked at in."""
     dataset = f"{client.project}.limits"
-    client.create_dataset(tables.dataset(dataset, "US"))
-    client.create_table(tables.users(f"{dataset}.users"))
-    client.create_table(tables.staging(f"{dataset}.staging"))
+    client.create_dataset(tables.define_dataset(dataset, "US"))
+    client.create_table(tables.define_users(f"{dataset}.users"))
+    client.create_table(tables.define_staging(f"{dataset}.staging"))
     return client
 
 

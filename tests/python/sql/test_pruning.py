@@ -12,7 +12,7 @@ from cost import Read, Reader
 from support.commands import Run
 from support.sql_recorder import Recording, Statement
 
-from ingest.tables import users
+from ingest.tables import define_users
 
 LONGEST = 31 * 24  # hours: the loader looks for unfinished loads of the last 30 days
 GUARDED = re.compile(r"\.(raw_of_prod\.users|base_randomuser__users)$")
@@ -65,7 +65,7 @@ def test_every_statement_of_an_incremental_run_reads_recent_partitions_of_raw_an
 def test_raw_demands_a_filter_and_raw_and_base_are_partitioned_by_day(
     recording: Recording, reader: Reader
 ) -> None:
-    raw = users("p.raw_of_prod.users").to_api_repr()
+    raw = define_users("p.raw_of_prod.users").to_api_repr()
     assert raw["timePartitioning"] == {"type": "DAY", "field": "loaded_at"}
     assert raw["requirePartitionFilter"] is True
     base = recording.manifest["nodes"][BASE]["relation_name"]

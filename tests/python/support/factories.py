@@ -88,9 +88,9 @@ def answer(folder: Path, name: str, users: list[User], version: str = "1.4") -> 
 def make_raw(run: Run, warehouse: Warehouse) -> None:
     """Make the raw dataset and its tables, empty."""
     raw = f"{warehouse.project}.{run.raw}"
-    warehouse.client.create_dataset(tables.dataset(raw, "US"))
-    warehouse.client.create_table(tables.users(f"{raw}.users"))
-    warehouse.client.create_table(tables.loads(f"{raw}.loads"))
+    warehouse.client.create_dataset(tables.define_dataset(raw, "US"))
+    warehouse.client.create_table(tables.define_users(f"{raw}.users"))
+    warehouse.client.create_table(tables.define_loads(f"{raw}.loads"))
 
 
 def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
