@@ -1,1 +1,1 @@
-"""Hands the marts to people: `python -m publish csv`, `report` and `alert`."""
+"""Publishes the marts: `python -m publish csv`, `report` and `alert`."""

@@ -1,8 +1,8 @@
-"""Hand the marts to people.
+"""Publish the marts.
 
 csv     users.csv, logins.csv and locations.csv; passwords, salts and hashes only --with-secrets
-report  rows in each table, the tests' verdicts, freshness: of the last `dbt build`
-alert   what is newly wrong, or over, to Slack (SLACK_WEBHOOK_URL); without it, to the screen
+report  the last `dbt build`: rows in each table, test results and freshness
+alert   new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or to the screen
 """
 
 import argparse
@@ -18,36 +18,36 @@ from ingest import __version__, logs
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import connect
 from publish import csv_files, report
-from publish.alert import AlertSettings, alert
+from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the commands: 0 done, 1 failed, 2 wrong use."""
+    """Run one of the commands; return 0 for success, 1 for a failure, 2 for wrong usage."""
     flags = _parser().parse_args(arguments)
-    logs.begin()
+    logs.configure()
     try:
         settings = (AlertSettings if flags.command == "alert" else Settings).read()
-        logs.begin(settings.log_level)
+        logs.configure(settings.log_level)
         if isinstance(settings, AlertSettings):
-            print(alert(settings))
+            print(send_alert(settings))
         elif flags.command == "csv":
-            files = csv_files.write(connect(settings), flags.output, flags.with_secrets)
+            files = csv_files.write_marts(connect(settings), flags.output, flags.with_secrets)
             for file, rows in files.items():
                 print(f"Wrote {rows:,} rows to {file}")
         else:
-            print(report.text(connect(settings)))
+            print(report.format_report(connect(settings)))
         return 0
     except SettingsError as error:
         message, status = f"wrong settings: {error}", 2
     except PublishError as error:
         message, status = str(error), 1
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        why = " ".join(str(error).split())[:500]
-        message, status = f"BigQuery refused or did not answer: {why}", 1
-    except OSError as error:  # a RequestException is one too
+        reason = " ".join(str(error).split())[:500]
+        message, status = f"BigQuery refused or did not answer: {reason}", 1
+    except OSError as error:  # after RequestException, which is an OSError too
         message, status = f"cannot write {error.filename}: {error.strerror}", 1
-    return logs.failed("publish", message, status)
+    return logs.report_failure("publish", message, status)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,10 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder to write to (EXPORT_DIR, exports)",
     )
     files.add_argument(
-        "--with-secrets", action="store_true", help="passwords, salts and hashes too"
+        "--with-secrets", action="store_true", help="also write passwords, salts and hashes"
     )
     commands.add_parser("report", help="print a summary of the last run")
-    commands.add_parser("alert", help="say what has changed for the worse, or is over")
+    commands.add_parser("alert", help="send what has changed since the last alert")
     return parser
 
 

@@ -1,11 +1,11 @@
-"""Says what is wrong with the pipeline, once: in Slack or, without a webhook, on the screen.
+"""Sends each change in the pipeline's state once: to Slack or, without a webhook, to the screen.
 
-A change is said: something is wrong, it became worse or less bad, it is over. What stays wrong is
-said again after ALERT_REPEAT_HOURS. All of a run goes into one message. What Slack did not take
-counts as not said, and so does what was only printed.
+A change is a new error or warning, a better or worse state, or a recovery. An error or warning
+that stays is sent again after ALERT_REPEAT_HOURS. One run sends one message. A message that Slack
+did not accept, or that was only printed, counts as not sent.
 
-Two runs at the same moment may both say a change; none is kept back. Where BigQuery cannot be
-asked, every run says so: what was said before lies there.
+Two runs at the same moment may both send a change; no change is lost. While BigQuery cannot be
+queried, every run sends that: the sent alerts are stored there.
 """
 
 import logging
@@ -19,126 +19,143 @@ from requests import RequestException
 from ingest.logs import event
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import Warehouse
-from publish import dbt_findings, findings, said, slack
+from publish import alert_state, dbt_findings, findings, slack
+from publish.alert_state import SentAlert
 from publish.artifacts import PublishError
-from publish.findings import ERROR, WARNING, WELL, Finding
-from publish.said import Said
+from publish.findings import ERROR, OK, WARNING, Finding
 
 log = logging.getLogger(__name__)
 
 MAX_LINES = 30
-MAX_LINE = 500  # characters
+MAX_LINE_LENGTH = 500  # characters
 
 
 class AlertSettings(Settings):
-    """What `python -m publish alert` needs on top of the loader's settings."""
+    """What `python -m publish alert` needs in addition to the loader's settings."""
 
-    # Not checked here: what is wrong with a setting is printed with its value.
+    # Not validated here: the message about an invalid setting contains its value.
     slack_webhook_url: SecretStr = SecretStr("")
     alert_repeat_hours: float = Field(24, gt=0, le=8_760)
     alert_failed_tasks: str | None = None
-    """A scheduler's tasks that failed, with commas; empty: none did; None: nobody looked."""
+    """The scheduler's failed tasks, with commas; empty: none failed; None: not known."""
     alert_load_id: str = ""
-    """Of the run that they failed in."""
+    """The load in which they failed."""
 
 
-def alert(settings: AlertSettings) -> str:
-    """Say what has changed and return what to print: the message, or that it was posted.
+def send_alert(settings: AlertSettings) -> str:
+    """Post what has changed and return a summary; without a webhook, return the message.
 
-    Raises PublishError where Slack did not take the message, SettingsError for no URL.
+    Raises PublishError if Slack did not accept the message, SettingsError if it is no URL.
     """
     webhook = settings.slack_webhook_url
     if webhook and not webhook.get_secret_value().startswith(("https://", "http://")):
         raise SettingsError("SLACK_WEBHOOK_URL: is not a URL that begins with https://")
     now = datetime.now(UTC)
     try:
-        return _alert(settings, now)
+        return _send_changes(settings, now)
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
         if not webhook:
             raise
-        silence = f"BigQuery refused or did not answer ({type(error).__name__}): no more is known"
-        found = [Finding("warehouse", ERROR, silence, now)]
-        found += findings.of_tasks(settings.alert_failed_tasks or "", settings.alert_load_id, now)
+        reason = f"BigQuery refused or did not answer ({type(error).__name__})"
+        text = f"{reason}: nothing else could be checked"
+        failed_tasks = settings.alert_failed_tasks or ""
+        outage_findings = [Finding("warehouse", ERROR, text, now)]
+        outage_findings += findings.find_failed_tasks(failed_tasks, settings.alert_load_id, now)
         dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
-        slack.post(webhook, _text(dataset, found, {}))
-        return f"Posted to Slack: {silence}"
+        slack.post(webhook, format_message(dataset, outage_findings, {}))
+        return f"Posted to Slack: {text}"
 
 
-def _alert(settings: AlertSettings, now: datetime) -> str:
+def _send_changes(settings: AlertSettings, now: datetime) -> str:
     webhook, warehouse = settings.slack_webhook_url, Warehouse(settings)
-    warehouse.prepare()
+    warehouse.create_tables()
     client, table = warehouse.client, f"{warehouse.dataset}.alerts"
-    known = said.last(client, table)
-    found = _found(settings, warehouse, set(known), now)
-    news = _news(found, known, now, timedelta(hours=settings.alert_repeat_hours))
-    if not news:
-        wrong = sum(it.state != WELL for it in found)
-        built = any(it.key.startswith(("model:", "test:")) for it in found)
-        unknown = "" if built else "; of a `dbt build` nothing is known here"
-        return f"Nothing new to say; still wrong, and said before: {wrong}{unknown}"
-    text = _text(warehouse.dataset, news, known)
+    sent = alert_state.read_sent_alerts(client, table)
+    current = collect_findings(settings, warehouse, set(sent), now)
+    changed = changed_findings(current, sent, now, timedelta(hours=settings.alert_repeat_hours))
+    if not changed:
+        repeated = sum(finding.state != OK for finding in current)
+        has_build = any(finding.key.startswith(("model:", "test:")) for finding in current)
+        no_build = "" if has_build else "; no results of a `dbt build` were found"
+        return f"No changes to send; errors and warnings sent before: {repeated}{no_build}"
+    message = format_message(warehouse.dataset, changed, sent)
     if not webhook:
-        return text
-    slack.post(webhook, text)
+        return message
+    slack.post(webhook, message)
     try:
-        said.add(client, table, news, datetime.now(UTC))
+        alert_state.record_sent_alerts(client, table, changed, datetime.now(UTC))
     except (GoogleAPIError, RequestException) as error:
         raise PublishError(
-            f"Slack took the message, but {table} could not be written, so that it will be said "
-            f"again: {' '.join(str(error).split())[:500]}"
+            f"Slack accepted the message, but {table} could not be written, so the message will be "
+            f"sent again: {' '.join(str(error).split())[:500]}"
         ) from None
-    log.info("said %d changes in Slack", len(news), extra=event("posted", changes=len(news)))
-    return f"Posted to Slack: {len(news)} {'change' if len(news) == 1 else 'changes'}"
+    log.info(
+        "posted %d changes to Slack", len(changed), extra=event("posted", changes=len(changed))
+    )
+    return f"Posted to Slack: {len(changed)} {'change' if len(changed) == 1 else 'changes'}"
 
 
-def _found(
-    settings: AlertSettings, warehouse: Warehouse, known: set[str], now: datetime
+def collect_findings(
+    settings: AlertSettings, warehouse: Warehouse, sent_keys: set[str], now: datetime
 ) -> list[Finding]:
-    """Return how everything is that could be looked at."""
-    # So long the loader may ask BigQuery for a load's row in the ledger, twice.
-    patience = timedelta(seconds=2 * settings.retry_seconds)
-    found = [*dbt_findings.of_sources(now), *dbt_findings.of_build()]
-    found += findings.of_loads(warehouse.client, warehouse.dataset, now, patience)
-    looked_at = ["load"]
+    """Return the state of everything that can be checked."""
+    # The loader may retry its two requests about a load's ledger row for this long.
+    grace_period = timedelta(seconds=2 * settings.retry_seconds)
+    current = [*dbt_findings.check_sources(now), *dbt_findings.check_build()]
+    current += findings.find_unfinished_loads(
+        warehouse.client, warehouse.dataset, now, grace_period
+    )
+    checked_kinds = ["load"]
     if settings.alert_failed_tasks is not None:
-        found += findings.of_tasks(settings.alert_failed_tasks, settings.alert_load_id, now)
-        looked_at.append("task")
-    # Loads and tasks are found only while they are wrong.
-    for key in known - {it.key for it in found}:
-        kind, _, name = key.partition(":")
-        if kind in looked_at:
-            found.append(Finding(key, WELL, f"{kind} `{name}`", now))
-    return found
+        current += findings.find_failed_tasks(
+            settings.alert_failed_tasks, settings.alert_load_id, now
+        )
+        checked_kinds.append("task")
+    return current + find_recoveries(current, sent_keys, checked_kinds, now)
 
 
-def _news(
-    found: list[Finding], known: dict[str, Said], now: datetime, repeat: timedelta
+def find_recoveries(
+    current: list[Finding], sent_keys: set[str], checked_kinds: list[str], now: datetime
 ) -> list[Finding]:
-    """Return what is to be said, the worst first."""
+    """Return an OK finding for each load and task that was sent and no longer fails."""
+    recoveries = []
+    for key in sent_keys - {finding.key for finding in current}:
+        kind, _, name = key.partition(":")
+        if kind in checked_kinds:
+            recoveries.append(Finding(key, OK, f"{kind} `{name}`", now))
+    return recoveries
 
-    def new(it: Finding) -> bool:
-        last = known.get(it.key)
+
+def changed_findings(
+    current: list[Finding], sent: dict[str, SentAlert], now: datetime, repeat_after: timedelta
+) -> list[Finding]:
+    """Return the findings to send, the worst first."""
+
+    def is_changed(finding: Finding) -> bool:
+        last = sent.get(finding.key)
         if last is None:
-            return it.state != WELL
-        if it.state == last.state:
-            return it.state != WELL and now - last.at >= repeat
-        return it.seen_at > last.at  # another machine may know better than old files of dbt's
+            return finding.state != OK
+        if finding.state == last.state:
+            return finding.state != OK and now - last.sent_at >= repeat_after
+        return finding.seen_at > last.sent_at  # another machine may have newer files of dbt
 
-    order = [ERROR, WARNING, WELL]
+    severities = [ERROR, WARNING, OK]
 
-    def rank(it: Finding) -> tuple[int, bool, str]:
-        # A task fails because of something, which is said first.
-        return order.index(it.state), it.key.startswith("task:"), it.key
+    def sort_key(finding: Finding) -> tuple[int, bool, str]:
+        # A task comes after the error that made it fail.
+        return severities.index(finding.state), finding.key.startswith("task:"), finding.key
 
-    return sorted(filter(new, found), key=rank)
+    return sorted(filter(is_changed, current), key=sort_key)
 
 
-def _text(dataset: str, news: list[Finding], known: dict[str, Said]) -> str:
+def format_message(dataset: str, changed: list[Finding], sent: dict[str, SentAlert]) -> str:
+    """Return one line for each finding, under a heading; at most MAX_LINES findings."""
     lines = [f"randomuser, {dataset}"]
-    for it in news[:MAX_LINES]:
-        still = "still " if it.key in known and known[it.key].state == it.state else ""
-        text = it.text if len(it.text) <= MAX_LINE else f"{it.text[:MAX_LINE]}..."
-        lines.append(f"- {still}{it.state}: {text}")
-    if (more := len(news) - MAX_LINES) > 0:
+    for finding in changed[:MAX_LINES]:
+        is_repeated = finding.key in sent and sent[finding.key].state == finding.state
+        is_long = len(finding.text) > MAX_LINE_LENGTH
+        text = f"{finding.text[:MAX_LINE_LENGTH]}..." if is_long else finding.text
+        lines.append(f"- {'still ' if is_repeated else ''}{finding.state}: {text}")
+    if (more := len(changed) - MAX_LINES) > 0:
         lines.append(f"... and {more} more: `python -m publish report`")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What dbt wrote down about its last runs, in its target folder (DBT_TARGET_PATH, target)."""
+"""Reads what dbt wrote about its last runs into its target folder (DBT_TARGET_PATH, target)."""
 
 import json
 import os
@@ -8,17 +8,17 @@ from typing import Any
 FILES = {
     "manifest": "manifest.json",
     "sources": "sources.json",
-    # By macros/end_of_run.sql: every command writes run_results.json over that of the last build.
+    # From macros/end_of_run.sql: dbt's run_results.json is overwritten by every command.
     "build": "run/randomuser/dbt_project.yml/hooks/randomuser-on-run-end-0.sql",
 }
 
 
 class PublishError(RuntimeError):
-    """Something to publish is not there; the text says what to run first."""
+    """Something to publish is missing; the text says what to run first."""
 
 
-def read(name: str) -> dict[str, Any]:
-    """Return one of FILES; raises PublishError, which says what to run first."""
+def read_artifact(name: str) -> dict[str, Any]:
+    """Return one of FILES; raise PublishError, which says what to run first, if it is missing."""
     path = Path(os.environ.get("DBT_TARGET_PATH", "target")) / FILES[name]
     try:
         artifact: dict[str, Any] = json.loads(path.read_text())
@@ -26,5 +26,5 @@ def read(name: str) -> dict[str, Any]:
         command = "dbt source freshness" if name == "sources" else "dbt build"
         raise PublishError(f"there is no {path}: run `{command}` first") from None
     except ValueError:
-        raise PublishError(f"{path} is not whole: run `dbt build` again") from None
+        raise PublishError(f"{path} is incomplete: run `dbt build` again") from None
     return artifact

@@ -1,32 +1,32 @@
-"""How fresh the sources are and how tests and models fared, from what dbt wrote down.
+"""Findings from dbt's artifacts: how fresh the sources are, and what the tests and models returned.
 
-A source whose freshness nobody checked, or not within the time after which it is an error, counts
-as stale. Of tests and models, what the last `dbt build` did not run is as it was; how many models
-it skipped is said of what failed just before them.
+A source counts as stale if its freshness was not checked, or not within its `error_after`. A test
+or model that the last `dbt build` did not run keeps its state; skipped models are counted in the
+alert of the failure before them.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from publish.artifacts import PublishError, read
-from publish.findings import ERROR, WARNING, WELL, Finding
+from publish.artifacts import PublishError, read_artifact
+from publish.findings import ERROR, OK, WARNING, Finding
 
 _STATES = {"fail": ERROR, "error": ERROR, "partial success": ERROR}
 _STATES |= {"runtime error": ERROR, "warn": WARNING}
 
 
-def of_sources(now: datetime) -> Iterator[Finding]:
-    """Yield how fresh each source is that has a freshness in the project."""
-    artifact = _artifact("sources")
-    results = {it["unique_id"]: it for it in artifact["results"]} if artifact else {}
+def check_sources(now: datetime) -> Iterator[Finding]:
+    """Yield the state of each source that has a freshness in the project."""
+    artifact = _read_if_complete("sources")
+    results = {result["unique_id"]: result for result in artifact["results"]} if artifact else {}
     checked_at = datetime.fromisoformat(artifact["metadata"]["generated_at"]) if artifact else now
-    limits = _limits(results)
+    limits = _read_limits(results)
     if not limits | results:
         text = "no source's freshness has been checked: run `dbt source freshness`"
         yield Finding("source:all", ERROR, text, now)
         return
-    yield Finding("source:all", WELL, "the freshness of the sources", now)
+    yield Finding("source:all", OK, "the freshness of the sources", now)
     for unique_id in sorted(limits | results):
         name = ".".join(unique_id.split(".")[-2:])
         result, limit = results.get(unique_id), limits.get(unique_id)
@@ -35,83 +35,83 @@ def of_sources(now: datetime) -> Iterator[Finding]:
             text += "its freshness has not been checked"
         elif limit and now - checked_at > timedelta(**{f"{limit['period']}s": limit["count"]}):
             text += f"its freshness has not been checked since {checked_at:%Y-%m-%d %H:%M} UTC, "
-            text += f"{_words(limit)} are allowed"
+            text += f"the limit is {_format_limit(limit)}"
         elif result["status"] == "runtime error":
             text, seen_at = f"{text}the check of its freshness failed", checked_at
         else:
-            state, seen_at = _STATES.get(result["status"], WELL), checked_at
-            text = f"source `{name}`{_age(result, state)}"
+            state, seen_at = _STATES.get(result["status"], OK), checked_at
+            text = f"source `{name}`{_describe_age(result, state)}"
         yield Finding(f"source:{name}", state, text, seen_at)
 
 
-def _age(result: dict[str, Any], state: str) -> str:
-    if state == WELL:
+def _describe_age(result: dict[str, Any], state: str) -> str:
+    if state == OK:
         return ""
     limit = result["criteria"]["error_after" if state == ERROR else "warn_after"]
-    # dbt gives the year 1 where there is no row.
-    ever = not result["max_loaded_at"].startswith("0001-")
+    # dbt writes the year 1 if the source has no row.
+    has_rows = not result["max_loaded_at"].startswith("0001-")
     hours = result["max_loaded_at_time_ago_in_s"] / 3600
-    newest = f"its newest load is {hours:,.1f} hours old" if ever else "it holds no recent load"
-    return f" is stale: {newest}, {_words(limit)} are allowed"
+    newest = f"its newest load is {hours:,.1f} hours old" if has_rows else "it has no recent load"
+    return f" is stale: {newest}, the limit is {_format_limit(limit)}"
 
 
-def of_build() -> Iterator[Finding]:
-    """Yield how each test and model fared that the last build ran."""
-    build = _artifact("build")
+def check_build() -> Iterator[Finding]:
+    """Yield the state of each test and model that the last build ran."""
+    build = _read_if_complete("build")
     if not build:
         return
     seen_at = datetime.fromisoformat(build["generated_at"])
     results = build["results"]
-    # They are in the order in which they ended: what comes before a model that was skipped is why.
-    statuses = [(_kind(it), it["status"]) for it in results]
+    # Results are in the order in which they ended: the last error before a skipped model caused it.
+    statuses = [(_get_kind(result), result["status"]) for result in results]
     skipped = [n for n, status in enumerate(statuses) if status == ("model", "skipped")]
-    wrong = [n for n, it in enumerate(results) if _STATES.get(it["status"]) == ERROR]
-    cause = max((n for n in wrong if n < skipped[0]), default=None) if skipped else None
+    errors = [n for n, result in enumerate(results) if _STATES.get(result["status"]) == ERROR]
+    cause = max((n for n in errors if n < skipped[0]), default=None) if skipped else None
     for number, result in enumerate(results):
         if result["status"] == "skipped":
-            continue  # it was not run, so it is as it was
-        kind, _, name, *_ = result["unique_id"].split(".")
-        state = _STATES.get(result["status"], WELL)
-        text = f"{kind.replace('_', ' ')} `{name}`"
-        if state != WELL:
-            tested = _kind(result) == "test"
-            text += _verdict(result) if tested else " was not built: dbt's log says why"
+            continue  # not run: its state is unchanged
+        node_type, _, name, *_ = result["unique_id"].split(".")
+        state = _STATES.get(result["status"], OK)
+        text = f"{node_type.replace('_', ' ')} `{name}`"
+        if state != OK:
+            is_test = _get_kind(result) == "test"
+            text += _describe_test(result) if is_test else " was not built: dbt's log says why"
         if number == cause:
             models = "1 model was" if len(skipped) == 1 else f"{len(skipped)} models were"
-            text += f"; {models} not built for that"
-        yield Finding(f"{_kind(result)}:{result['unique_id']}", state, text, seen_at)
+            text += f"; because of that {models} not built"
+        yield Finding(f"{_get_kind(result)}:{result['unique_id']}", state, text, seen_at)
 
 
-def _kind(result: dict[str, Any]) -> str:
+def _get_kind(result: dict[str, Any]) -> str:
     return "test" if result["unique_id"].startswith(("test.", "unit_test.")) else "model"
 
 
-def _verdict(result: dict[str, Any]) -> str:
+def _describe_test(result: dict[str, Any]) -> str:
     if result["status"] == "error":
         return " could not be run: dbt's log says why"
     count, table, rows = result["failures"], result["relation_name"], result["rows"]
-    said = " warns" if result["status"] == "warn" else " failed"
-    said += f": {count:,} {'row' if count == 1 else 'rows'}" if count else ""
-    said += f", stored in `{table.replace('`', '')}`" if count and table else ""
-    return said + (f": {rows[0]}" if rows else "")
+    text = " warns" if result["status"] == "warn" else " failed"
+    text += f": {count:,} {'row' if count == 1 else 'rows'}" if count else ""
+    text += f", stored in `{table.replace('`', '')}`" if count and table else ""
+    return text + (f": {rows[0]}" if rows else "")
 
 
-def _artifact(name: str) -> dict[str, Any] | None:
-    """Return dbt's artifact; None where there is none, or one that is not whole."""
+def _read_if_complete(name: str) -> dict[str, Any] | None:
+    """Return dbt's artifact; None if it is missing or incomplete."""
     try:
-        return read(name)
+        return read_artifact(name)
     except PublishError:
         return None
 
 
-def _limits(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the time after which no load is an error, by the source's unique id."""
-    sources = (_artifact("manifest") or {"sources": {}})["sources"]
-    demanded = {unique_id: it.get("freshness") or {} for unique_id, it in sources.items()}
-    demanded |= {key: it["criteria"] for key, it in results.items() if "criteria" in it}
-    limits = {unique_id: it.get("error_after") or {} for unique_id, it in demanded.items()}
-    return {unique_id: it for unique_id, it in limits.items() if it.get("count")}
+def _read_limits(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the time after which a source without a load is an error, by its unique id."""
+    sources = (_read_if_complete("manifest") or {"sources": {}})["sources"]
+    criteria = {key: source.get("freshness") or {} for key, source in sources.items()}
+    criteria |= {key: res["criteria"] for key, res in results.items() if "criteria" in res}
+    limits = {key: freshness.get("error_after") or {} for key, freshness in criteria.items()}
+    return {key: limit for key, limit in limits.items() if limit.get("count")}
 
 
-def _words(limit: dict[str, Any]) -> str:
+def _format_limit(limit: dict[str, Any]) -> str:
     return f"{limit['count']} {limit['period']}{'' if limit['count'] == 1 else 's'}"

@@ -1,10 +1,10 @@
-"""What is wrong with the pipeline: a finding, and those that dbt does not know of.
+"""Findings: the state of each part of the pipeline; here those that dbt does not know of.
 
-A failed load shows in three ways. A scheduler saw its task fail: `ALERT_FAILED_TASKS`. It died
-between its two statements: raw holds users, of the last 30 days, that the ledger does not know. Or
-it left nothing at all: then the source becomes stale.
+A failed load is found in three ways. Its task failed in the scheduler: `ALERT_FAILED_TASKS`. The
+loader died between its two statements: raw has users, of the last 30 days, that are not in the
+ledger. Or the load left nothing: then the source becomes stale.
 
-A finding holds names and numbers alone, never a value of a row: dbt's own messages may quote one.
+A finding holds names and numbers only, never a value of a row: dbt's messages may quote values.
 """
 
 from collections.abc import Iterator
@@ -13,50 +13,50 @@ from datetime import datetime, timedelta
 
 from google.cloud import bigquery
 
-from ingest.warehouse import UNFINISHED
+from ingest.warehouse import RECOVERY_WINDOW
 
-ERROR, WARNING, WELL = "error", "warning", "recovered"
+ERROR, WARNING, OK = "error", "warning", "recovered"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How something is that was looked at."""
+    """The state of one thing that was checked."""
 
     key: str
-    """What was looked at: `source:NAME`, `test:UNIQUE_ID`, `model:UNIQUE_ID`, `load:LOAD_ID` or
+    """What was checked: `source:NAME`, `test:UNIQUE_ID`, `model:UNIQUE_ID`, `load:LOAD_ID` or
     `task:NAME`."""
     state: str
-    """ERROR, WARNING or WELL."""
+    """ERROR, WARNING or OK."""
     text: str
-    """What to say of it."""
+    """The text of its alert."""
     seen_at: datetime
-    """When it was so, UTC."""
+    """When it was in this state, UTC."""
 
 
-def of_loads(
-    client: bigquery.Client, raw: str, now: datetime, patience: timedelta
+def find_unfinished_loads(
+    client: bigquery.Client, raw: str, now: datetime, grace_period: timedelta
 ) -> Iterator[Finding]:
-    """Yield the loads in the dataset `raw` that died between users and ledger.
+    """Yield the loads in the dataset `raw` that have users but no row in the ledger.
 
-    A load that began to land within `patience` may still be about to write its row.
+    A load that began to land within `grace_period` may still write its row.
     """
     ago = "timestamp_sub(current_timestamp(), interval {} {})".format
     sql = (
         f"select load_id, count(*) as users from `{raw}.users` "  # noqa: S608
-        f"where loaded_at >= {ago(UNFINISHED.days, 'day')} "
-        f"and loaded_at < {ago(int(patience.total_seconds()), 'second')} "
+        f"where loaded_at >= {ago(RECOVERY_WINDOW.days, 'day')} "
+        f"and loaded_at < {ago(int(grace_period.total_seconds()), 'second')} "
         f"and load_id not in (select load_id from `{raw}.loads`) "
         "group by load_id order by load_id"
     )
     for row in client.query_and_wait(sql):
-        text = f"load `{row.load_id}` is not finished, {row.users:,} users lie in raw: run it again"
+        text = f"load `{row.load_id}` is not finished, {row.users:,} users are in raw: run it again"
         yield Finding(f"load:{row.load_id}", ERROR, text, now)
 
 
-def of_tasks(failed: str, load_id: str, now: datetime) -> Iterator[Finding]:
-    """Yield the tasks that a scheduler saw fail, named with commas between them."""
+def find_failed_tasks(task_names: str, load_id: str, now: datetime) -> Iterator[Finding]:
+    """Yield a finding for each failed task of the scheduler in `task_names`, split at commas."""
     of_load = f" of load `{load_id}`" if load_id else ""
-    for name in filter(None, map(str.strip, failed.split(","))):
+    for name in filter(None, map(str.strip, task_names.split(","))):
         yield Finding(
             f"task:{name}", ERROR, f"task `{name}`{of_load} failed: its log says why", now
         )

@@ -1,6 +1,6 @@
-"""Posts a message through a webhook of Slack's, with Slack's own SDK.
+"""Posts a message to a Slack webhook with Slack's own SDK.
 
-Whoever knows the webhook can post: no error and no log line holds it.
+Anyone who knows the webhook can post: no error and no log line contains it.
 """
 
 import logging
@@ -20,56 +20,56 @@ from slack_sdk.webhook import WebhookClient
 
 from publish.artifacts import PublishError
 
-# The SDK's own lines name the webhook.
+# The SDK's log lines contain the webhook.
 _silent = logging.getLogger("slack_sdk")
 _silent.setLevel(logging.CRITICAL)
 
 RETRIES = 3  # after half a second, one and two, and up to a second more
-ANSWER_SECONDS = 30
-LONGEST_WAIT = 60  # seconds
+TIMEOUT_SECONDS = 30
+MAX_RETRY_AFTER = 60  # seconds
 MAX_TEXT = 40_000  # characters; Slack cuts off what is longer
-AGAIN = "it will be said in the next run; is SLACK_WEBHOOK_URL right?"
+NEXT_STEP = "it will be sent again in the next run; is SLACK_WEBHOOK_URL right?"
 
 
-class _RateLimited(RateLimitErrorRetryHandler):
-    """HTTP 429: waits as long as Slack says, up to LONGEST_WAIT."""
+class _RateLimitHandler(RateLimitErrorRetryHandler):
+    """HTTP 429: waits as long as Slack requests, up to MAX_RETRY_AFTER."""
 
-    def _can_retry(self, **about: Any) -> bool:
-        if not super()._can_retry(**about):
+    def _can_retry(self, **attempt: Any) -> bool:
+        if not super()._can_retry(**attempt):
             return False
-        headers = {name.lower(): values[0] for name, values in about["response"].headers.items()}
-        asked = headers.get("retry-after", "1")
-        return asked.isdecimal() and int(asked) <= LONGEST_WAIT
+        headers = {name.lower(): values[0] for name, values in attempt["response"].headers.items()}
+        retry_after = headers.get("retry-after", "1")
+        return retry_after.isdecimal() and int(retry_after) <= MAX_RETRY_AFTER
 
 
 def post(webhook: SecretStr, text: str) -> None:
-    """Post `text`; raises PublishError unless Slack took it, within some minutes."""
-    handlers = (_RateLimited, ServerErrorRetryHandler, ConnectionErrorRetryHandler)
+    """Post `text`; raise PublishError if Slack did not accept it within some minutes."""
+    handlers = (_RateLimitHandler, ServerErrorRetryHandler, ConnectionErrorRetryHandler)
     client = WebhookClient(
         webhook.get_secret_value(),
-        timeout=ANSWER_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         logger=_silent,
-        retry_handlers=[kind(RETRIES) for kind in handlers],
+        retry_handlers=[handler(RETRIES) for handler in handlers],
     )
     try:
-        answer = client.send(text=_escaped(text)[:MAX_TEXT])
+        response = client.send(text=_escape(text)[:MAX_TEXT])
     except (OSError, HTTPException, SlackClientError, ValueError) as error:
-        raise PublishError(f"Slack did not answer ({_reason(error)}): {AGAIN}") from None
-    if answer.status_code != 200 or answer.body != "ok":
-        # Slack says why in a word; the page of a proxy may hold the webhook.
-        why = f" {answer.body}" if re.fullmatch(r"[a-z_]{1,60}", answer.body) else ""
+        raise PublishError(f"Slack did not respond ({_get_reason(error)}): {NEXT_STEP}") from None
+    if response.status_code != 200 or response.body != "ok":
+        # Slack's reason is one word; another body, such as a proxy's page, may hold the webhook.
+        reason = f" {response.body}" if re.fullmatch(r"[a-z_]{1,60}", response.body) else ""
         raise PublishError(
-            f"Slack did not take the message (HTTP {answer.status_code}{why}): {AGAIN}"
+            f"Slack did not accept the message (HTTP {response.status_code}{reason}): {NEXT_STEP}"
         )
 
 
-def _escaped(text: str) -> str:
-    """Return `text` with what Slack would read as a link or a mention made plain."""
+def _escape(text: str) -> str:
+    """Return `text` without the characters that Slack reads as a link or a mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _reason(error: BaseException) -> str:
-    """Return what went wrong, without the URL that the text of some errors holds."""
+def _get_reason(error: BaseException) -> str:
+    """Return what went wrong, without the URL that the text of some errors contains."""
     if isinstance(error, URLError) and isinstance(error.reason, OSError):
         error = error.reason
     if isinstance(error, OSError) and error.strerror:

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from support.alert_harness import SECRET, Machine, Machines, warned
+from support.alert_harness import SECRET, AlertHost, MakeAlertHost, read_warnings
 from support.commands import Run, passes, settings_of
 from support.fake_slack import FakeSlack, fake_slack
 from support.fault_proxy import ProxiedLoader, proxied_loader
@@ -88,25 +88,26 @@ def built(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def machines(built: Run, slack: FakeSlack, tmp_path: Path) -> Machines:
-    """Make machines that share a warehouse in which nothing was said yet."""
+def make_alert_host(built: Run, slack: FakeSlack, tmp_path: Path) -> MakeAlertHost:
+    """Make hosts that share a warehouse in which no alert was sent."""
     raw = f"raw_{uuid4().hex[:12]}"
 
-    def machine() -> Machine:
+    def make() -> AlertHost:
         target = tmp_path / uuid4().hex[:4]
         shutil.copytree(built.environment["DBT_TARGET_PATH"], target)
-        own = {"RAW_DATASET": raw, "DBT_TARGET_PATH": str(target)}
-        made = Machine(Run(built.environment | own), target, slack)
-        made.results(**{name: {"status": "pass", "failures": 0} for name in warned(target)})
-        return made
+        settings = {"RAW_DATASET": raw, "DBT_TARGET_PATH": str(target)}
+        host = AlertHost(Run(built.environment | settings), target, slack)
+        passed = {"status": "pass", "failures": 0}
+        host.set_build_results(**dict.fromkeys(read_warnings(target), passed))
+        return host
 
-    return machine
+    return make
 
 
 @pytest.fixture
-def machine(machines: Machines) -> Machine:
-    """A machine with nothing to complain of."""
-    return machines()
+def alert_host(make_alert_host: MakeAlertHost) -> AlertHost:
+    """A host with nothing to send."""
+    return make_alert_host()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,210 +1,143 @@
-"""`python -m publish alert`: what it finds in dbt's files and in the ledger, and says of it."""
+"""`python -m publish alert` with real files of dbt, a real ledger and the fake Slack."""
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from support.alert_harness import SOURCE, STALE, Machine, warned
+from support.alert_harness import MODEL, STALE, AlertHost, MakeAlertHost, read_warnings
 from support.commands import Run, passes
 from support.fake_slack import FakeSlack
 from support.warehouse import Warehouse
 
 from publish.artifacts import FILES
 
-PASSWORD = "correct-horse-battery"  # noqa: S105
-UNIQUE = "unique_logins_password"  # really warns: the passwords of the build are few words
-EVER = "loaded_at >= timestamp '1970-01-01'"
+UNIQUE = "unique_logins_password"  # really warns: the build's passwords come from a short list
+ALL_TIME = "loaded_at >= timestamp '1970-01-01'"
 
 
-def test_a_source_that_is_really_stale_is_said_once_and_so_is_its_recovery(
+def test_source_without_loads_stale_and_fresh(
     run: Run, slack: FakeSlack, warehouse: Warehouse
 ) -> None:
-    machine = Machine(run, Path(run.environment["DBT_TARGET_PATH"]), slack)
-    passes(run("ingest", "--users", "10"))
-    passes(run("dbt", "source", "freshness"))
-    assert machine.says() == []
-    warehouse.rows(
-        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 25 hour) "
-        f"where {EVER}"
-    )
-    assert run("dbt", "source", "freshness").returncode == 1
-    assert machine.says() == [f"error: {STALE}"]
-    assert machine.says() == []
-    passes(run("ingest", "--users", "10"))
-    passes(run("dbt", "source", "freshness"))
-    assert machine.says() == ["recovered: source `randomuser.users`"]
-    assert machine.says() == []
-
-
-def test_a_source_without_any_load_is_said_to_hold_none(run: Run, slack: FakeSlack) -> None:
-    machine = Machine(run, Path(run.environment["DBT_TARGET_PATH"]), slack)
-    assert machine.says() == [
+    host = AlertHost(run, Path(run.environment["DBT_TARGET_PATH"]), slack)
+    assert host.posted_lines() == [
         "error: no source's freshness has been checked: run `dbt source freshness`"
     ]
     assert run("dbt", "source", "freshness").returncode == 1
-    assert sorted(machine.says()) == [
-        "error: source `randomuser.users` is stale: it holds no recent load, 24 hours are allowed",
+    assert sorted(host.posted_lines()) == [
+        "error: source `randomuser.users` is stale: it has no recent load, the limit is 24 hours",
         "recovered: the freshness of the sources",
     ]
+    passes(run("ingest", "--users", "10"))
+    passes(run("dbt", "source", "freshness"))
+    assert host.posted_lines() == ["recovered: source `randomuser.users`"]
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 25 hour) "
+        f"where {ALL_TIME}"
+    )
+    assert run("dbt", "source", "freshness").returncode == 1
+    assert host.posted_lines() == [f"error: {STALE}"]
+    assert host.posted_lines() == []
 
 
-def test_tests_that_warn_are_said_with_how_many_rows_and_where_they_are_stored(
+def test_warning_has_row_count_and_stored_table(
     built: Run, slack: FakeSlack, warehouse: Warehouse
 ) -> None:
-    machine = Machine(built, Path(built.environment["DBT_TARGET_PATH"]), slack)
-    said = machine.says()
-    results = warned(machine.target)
-    assert UNIQUE in results and len(said) == len(results)
-    stored = results[UNIQUE]["relation_name"].replace("`", "")
-    rows = len(warehouse.rows(f"select * from `{stored}`"))
-    assert rows > 0
-    some = f"{rows:,} row{'' if rows == 1 else 's'}"
-    assert f"warning: test `{UNIQUE}` warns: {some}, stored in `{stored}`" in said
-    assert machine.says() == []
+    host = AlertHost(built, Path(built.environment["DBT_TARGET_PATH"]), slack)
+    lines = host.posted_lines()
+    warnings = read_warnings(host.target)
+    assert UNIQUE in warnings and len(lines) == len(warnings)
+    stored = warnings[UNIQUE]["relation_name"].replace("`", "")
+    count = len(warehouse.rows(f"select * from `{stored}`"))
+    assert count > 0
+    rows = f"{count:,} row{'' if count == 1 else 's'}"
+    assert f"warning: test `{UNIQUE}` warns: {rows}, stored in `{stored}`" in lines
+    assert host.posted_lines() == []
 
 
-def test_a_failed_test_comes_first_and_getting_worse_or_less_bad_is_a_change(
-    machine: Machine,
-) -> None:
-    other = "unique_logins_username"
-    one = {"status": "warn", "failures": 1, "relation_name": None, "rows": ["load_id=7"]}
-    machine.results(**{UNIQUE: {"status": "fail", "failures": 1234}, other: one})
-    failed, *rest = machine.says()
-    assert failed.startswith(f"error: test `{UNIQUE}` failed: 1,234 rows, stored in `")
-    assert rest == [f"warning: test `{other}` warns: 1 row: load_id=7"]
-    machine.results(**{UNIQUE: {"status": "warn"}, other: {"status": "error"}})
-    assert [line.partition(":")[0] for line in machine.says()] == ["error", "warning"]
-    machine.results(**{UNIQUE: {"status": "pass"}, other: {"status": "pass"}})
-    assert machine.says() == [f"recovered: test `{UNIQUE}`", f"recovered: test `{other}`"]
-
-
-def test_a_cause_is_said_with_how_many_models_wait_for_it_and_what_did_not_run_is_as_it_was(
-    machine: Machine,
-) -> None:
-    machine.results(**{UNIQUE: {"status": "warn", "failures": 2}})
-    assert len(machine.says()) == 1
-    machine.results(
-        **{
-            UNIQUE: {"status": "skipped"},
-            "locations": {"status": "error"},
-            "users": {"status": "skipped"},
-            "logins": {"status": "skipped"},
-        }
-    )
-    assert machine.says(ALERT_FAILED_TASKS="build") == [
-        "error: model `locations` was not built: dbt's log says why; "
-        "2 models were not built for that",
-        "error: task `build` failed: its log says why",
-    ]
-    machine.edit("build", lambda it: it.update(results=[]))
-    assert machine.says() == []
-
-
-def test_the_last_build_is_read_whatever_dbt_did_since_and_none_is_said_to_be_none(
-    machine: Machine,
-) -> None:
-    settings = {"DBT_TARGET_PATH": str(machine.target)}
-    machine.results(logins={"status": "error"})
-    passes(machine.run("dbt", "show", "--inline", "select 1 as one", **settings))
-    results = json.loads((machine.target / "run_results.json").read_text())
+def test_reads_last_build_after_other_dbt_commands(alert_host: AlertHost) -> None:
+    settings = {"DBT_TARGET_PATH": str(alert_host.target)}
+    alert_host.set_build_results(logins={"status": "error"})
+    passes(alert_host.run("dbt", "show", "--inline", "select 1 as one", **settings))
+    results = json.loads((alert_host.target / "run_results.json").read_text())
     assert results["args"]["which"] == "show"
-    assert machine.says() == ["error: model `logins` was not built: dbt's log says why"]
-    report = passes(machine.run("publish", "report"))
+    assert alert_host.posted_lines() == ["error: model `logins` was not built: dbt's log says why"]
+    report = passes(alert_host.run("publish", "report"))
     assert re.search(r"^  \d\d passed, 0 warned, 0 failed$", report, re.MULTILINE)
 
-    (machine.target / FILES["build"]).unlink()
-    assert "of a `dbt build` nothing is known here" in machine.alert().stdout
-    none = machine.run("publish", "report")
-    assert none.returncode == 1 and "run `dbt build` first" in none.stderr
+    (alert_host.target / FILES["build"]).unlink()
+    assert "no results of a `dbt build` were found" in alert_host.run_alert().stdout
+    no_build = alert_host.run("publish", "report")
+    assert no_build.returncode == 1 and "run `dbt build` first" in no_build.stderr
 
 
-def test_a_check_of_freshness_that_was_not_run_or_failed_counts_as_stale(machine: Machine) -> None:
-    counts = "error: source `randomuser.users` counts as stale: "
-    sources = machine.target / "sources.json"
-    kept = sources.read_text()
-    sources.unlink()
-    assert machine.says() == [f"{counts}its freshness has not been checked"]
-    sources.write_text(kept)
-    machine.edit("sources")
-    assert machine.says() == ["recovered: source `randomuser.users`"]
-
-    ago = datetime.now(UTC) - timedelta(hours=25)
-    machine.edit("sources", lambda it: it["metadata"].update(generated_at=ago.isoformat()))
-    since = f"{ago:%Y-%m-%d %H:%M} UTC"
-    assert machine.says() == [
-        f"{counts}its freshness has not been checked since {since}, 24 hours are allowed"
-    ]
-    failed = [{"unique_id": SOURCE, "status": "runtime error", "error": "so@example.com"}]
-    machine.edit("sources")
-    assert len(machine.says()) == 1
-    machine.edit("sources", lambda it: it.update(results=failed))
-    assert machine.says() == [f"{counts}the check of its freshness failed"]
-
-
-def test_a_load_that_died_half_way_is_said_and_so_is_that_it_was_finished(
-    machine: Machine, warehouse: Warehouse
-) -> None:
-    run, raw = machine.run, machine.run.raw
+def test_unfinished_load_is_sent_and_recovers(alert_host: AlertHost, warehouse: Warehouse) -> None:
+    run, raw = alert_host.run, alert_host.run.raw
     for load_id in ("one", "<two>"):
         passes(run("ingest", "--users", "5", "--load-id", load_id))
     warehouse.rows(f"delete from {raw}.loads where load_id = '<two>'")
-    assert machine.says() == []  # its row may still be on its way
+    assert alert_host.posted_lines() == []  # within the grace period
     warehouse.rows(
-        f"update {raw}.users set loaded_at = timestamp_sub(loaded_at, interval 1 hour) where {EVER}"
+        f"update {raw}.users set loaded_at = timestamp_sub(loaded_at, interval 1 hour) "
+        f"where {ALL_TIME}"
     )
-    assert machine.says() == [
-        "error: load `&lt;two&gt;` is not finished, 5 users lie in raw: run it again"
+    assert alert_host.posted_lines() == [
+        "error: load `&lt;two&gt;` is not finished, 5 users are in raw: run it again"
     ]
-    assert machine.says() == []
+    assert alert_host.posted_lines() == []
     passes(run("ingest", "--users", "5", "--load-id", "<two>"))
-    assert machine.says() == ["recovered: load `&lt;two&gt;`"]
+    assert alert_host.posted_lines() == ["recovered: load `&lt;two&gt;`"]
 
 
-def test_a_task_that_the_scheduler_saw_fail_is_said_until_it_says_otherwise(
-    machine: Machine,
-) -> None:
-    assert machine.says(ALERT_FAILED_TASKS="ingest, build", ALERT_LOAD_ID="05:00") == [
+def test_failed_task_recovers_only_when_scheduler_reports(alert_host: AlertHost) -> None:
+    assert alert_host.posted_lines(ALERT_FAILED_TASKS="ingest, build", ALERT_LOAD_ID="05:00") == [
         "error: task `build` of load `05:00` failed: its log says why",
         "error: task `ingest` of load `05:00` failed: its log says why",
     ]
-    assert machine.says() == []  # whoever runs it by hand knows nothing of tasks
-    assert machine.says(ALERT_FAILED_TASKS="build") == ["recovered: task `ingest`"]
-    assert machine.says(ALERT_FAILED_TASKS="") == ["recovered: task `build`"]
+    assert alert_host.posted_lines() == []  # run by hand: the tasks are not known
+    assert alert_host.posted_lines(ALERT_FAILED_TASKS="build") == ["recovered: task `ingest`"]
+    assert alert_host.posted_lines(ALERT_FAILED_TASKS="") == ["recovered: task `build`"]
 
 
-def test_where_bigquery_cannot_be_asked_slack_hears_that_and_which_tasks_failed(
-    machine: Machine,
-) -> None:
-    down = {"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9", "ALERT_FAILED_TASKS": "ingest"}
-    assert machine.says(**down) == [
-        "error: BigQuery refused or did not answer (RetryError): no more is known",
+def test_bigquery_outage_is_sent_with_failed_tasks(alert_host: AlertHost) -> None:
+    outage = {"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9", "ALERT_FAILED_TASKS": "ingest"}
+    assert alert_host.posted_lines(**outage) == [
+        "error: BigQuery refused or did not answer (RetryError): nothing else could be checked",
         "error: task `ingest` failed: its log says why",
     ]
-    done = machine.alert(**down | {"SLACK_WEBHOOK_URL": ""})
-    assert done.returncode == 1
-    assert "BigQuery refused or did not answer" in done.stderr
+    without_webhook = alert_host.run_alert(**outage | {"SLACK_WEBHOOK_URL": ""})
+    assert without_webhook.returncode == 1
+    assert "BigQuery refused or did not answer" in without_webhook.stderr
 
 
-def test_no_message_holds_anything_of_a_user(
-    built: Run, machine: Machine, warehouse: Warehouse
+def test_alert_is_repeated_after_alert_repeat_hours(
+    alert_host: AlertHost, warehouse: Warehouse
 ) -> None:
-    fields = ("email", "phone", "login.uuid", "login.username", "login.md5", "login.sha256")
-    values = ", ".join(f"json_value(payload, '$.{field}')" for field in fields)
-    rows = warehouse.rows(f"select {values} from {built.raw}.users where {EVER}")
-    message = f"Bad int64 value: {rows[0][0]} {PASSWORD}"
-    machine.results(
-        logins={"status": "error", "message": message},
-        users={"status": "partial success", "message": message},
-        **{UNIQUE: {"status": "error", "message": message}},
+    alert_host.set_freshness("error", 25)
+    assert alert_host.posted_lines() == [f"error: {STALE}"]
+    alerts = f"{alert_host.run.raw}.alerts"
+    warehouse.rows(
+        f"update {alerts} set said_at = timestamp_sub(said_at, interval 2 hour) where true"
     )
-    machine.edit(
-        "sources",
-        lambda it: it.update(
-            results=[{"unique_id": SOURCE, "status": "runtime error", "error": message}]
-        ),
-    )
-    assert len(machine.says()) == 4
-    (text,) = machine.slack.taken
-    assert PASSWORD not in text
-    assert not [value for row in rows for value in map(str, row) if value in text]
+    assert alert_host.posted_lines() == []
+    assert alert_host.posted_lines(ALERT_REPEAT_HOURS="1.9") == [f"still error: {STALE}"]
+    assert alert_host.posted_lines(ALERT_REPEAT_HOURS="1.9") == []
+    sent = warehouse.rows(f"select key, state, message from {alerts}")
+    assert sent == [("source:randomuser.users", "error", STALE)] * 2
+
+
+def test_hosts_share_sent_alerts(make_alert_host: MakeAlertHost) -> None:
+    first, second = make_alert_host(), make_alert_host()
+    for host in (first, second):
+        host.set_freshness("error", 25)
+    assert first.posted_lines() == [f"error: {STALE}"]
+    assert second.posted_lines() == []
+    second.set_freshness("pass", 0)
+    assert second.posted_lines() == ["recovered: source `randomuser.users`"]
+    assert first.posted_lines() == []  # its files are older than the recovery
+
+
+def test_alert_beyond_max_lines_is_recorded(alert_host: AlertHost) -> None:
+    errors = [{"unique_id": f"{MODEL}_{number}", "status": "error"} for number in range(40)]
+    alert_host.rewrite_artifact("build", lambda build: build.update(results=errors))
+    assert alert_host.posted_lines()[-1].startswith("... and 10 more: ")
+    assert alert_host.posted_lines() == []

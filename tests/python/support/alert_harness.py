@@ -1,4 +1,4 @@
-"""A machine that alerts: dbt's files are its own, the warehouse and the Slack it may share."""
+"""A host that sends alerts: it has its own dbt files; hosts may share a warehouse and a Slack."""
 
 import json
 import re
@@ -17,66 +17,69 @@ from publish.artifacts import FILES
 SECRET = "XoXoSecretOfTheWebhook"  # noqa: S105
 MODEL, SOURCE = "model.randomuser.users", "source.randomuser.randomuser.users"
 STALE = (
-    "source `randomuser.users` is stale: its newest load is 25.0 hours old, 24 hours are allowed"
+    "source `randomuser.users` is stale: its newest load is 25.0 hours old, the limit is 24 hours"
 )
-_NOTHING = "Nothing new to say"
+_NO_CHANGES = "No changes to send"
 
 
 @dataclass
-class Machine:
-    """A machine with dbt's files of its own."""
+class AlertHost:
+    """A host with its own dbt files."""
 
     run: Run
     target: Path
     slack: FakeSlack
 
-    def alert(self, **extra: str) -> "subprocess.CompletedProcess[str]":
+    def run_alert(self, **extra: str) -> "subprocess.CompletedProcess[str]":
         done = self.run("publish", "alert", **{"SLACK_WEBHOOK_URL": self.slack.url} | extra)
         assert SECRET not in done.stdout + done.stderr and "Traceback" not in done.stderr
         return done
 
-    def says(self, **extra: str) -> list[str]:
-        """Have it look, and return the lines of what it posted."""
-        before = len(self.slack.taken)
-        out = passes(self.alert(**extra))
-        posts = self.slack.taken[before:]
-        assert len(posts) <= 1 and (_NOTHING in out) is not bool(posts)
+    def posted_lines(self, **extra: str) -> list[str]:
+        """Run the alert and return the lines that it posted."""
+        before = len(self.slack.accepted)
+        output = passes(self.run_alert(**extra))
+        posts = self.slack.accepted[before:]
+        assert len(posts) <= 1 and (_NO_CHANGES in output) is not bool(posts)
         return [re.sub("^- ", "", line) for post in posts for line in post.splitlines()[1:]]
 
-    def edit(self, name: str, change: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
-        """Have dbt write that file anew: as it was, but for `change`."""
+    def rewrite_artifact(
+        self, name: str, change: Callable[[dict[str, Any]], object] = lambda _: None
+    ) -> None:
+        """Write dbt's file again with the time of now and `change` applied."""
         file = self.target / FILES[name]
         artifact = json.loads(file.read_text())
-        about = artifact.get("metadata", artifact)
-        about["generated_at"] = datetime.now(UTC).isoformat()
+        metadata = artifact.get("metadata", artifact)
+        metadata["generated_at"] = datetime.now(UTC).isoformat()
         change(artifact)
         file.write_text(json.dumps(artifact))
 
-    def results(self, **changed: dict[str, Any]) -> None:
-        """Have dbt build again, with other results of the nodes with these names."""
+    def set_build_results(self, **changed: dict[str, Any]) -> None:
+        """Write a new build with other results of the nodes with these names."""
 
         def change(artifact: dict[str, Any]) -> None:
             for name, fields in changed.items():
                 (result,) = [
-                    it for it in artifact["results"] if it["unique_id"].split(".")[2] == name
+                    node for node in artifact["results"] if node["unique_id"].split(".")[2] == name
                 ]
                 result.update(fields)
 
-        self.edit("build", change)
+        self.rewrite_artifact("build", change)
 
-    def freshness(self, status: str, hours: float) -> None:
-        """Have dbt find that the newest load is so old."""
+    def set_freshness(self, status: str, hours: float) -> None:
+        """Write a new freshness check with this status and age of the newest load."""
 
         def change(artifact: dict[str, Any]) -> None:
             (result,) = artifact["results"]
             result |= {"status": status, "max_loaded_at_time_ago_in_s": hours * 3600}
 
-        self.edit("sources", change)
+        self.rewrite_artifact("sources", change)
 
 
-def warned(target: Path) -> dict[str, dict[str, Any]]:
+def read_warnings(target: Path) -> dict[str, dict[str, Any]]:
+    """Return the results of the tests that warned, by name."""
     results = json.loads((target / FILES["build"]).read_text())["results"]
-    return {it["unique_id"].split(".")[2]: it for it in results if it["status"] == "warn"}
+    return {res["unique_id"].split(".")[2]: res for res in results if res["status"] == "warn"}
 
 
-Machines = Callable[[], Machine]
+MakeAlertHost = Callable[[], AlertHost]

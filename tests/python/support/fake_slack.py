@@ -1,4 +1,4 @@
-"""Slack's end of an incoming webhook, on loopback: it answers as a test tells it to."""
+"""A fake of Slack's incoming webhook, on loopback: it responds as a test requests."""
 
 import json
 from collections.abc import Iterator
@@ -11,30 +11,30 @@ from typing import Any
 
 
 @dataclass
-class Answer:
-    """What is answered: as docs.slack.dev says of incoming webhooks."""
+class Response:
+    """A response as docs.slack.dev describes it for incoming webhooks."""
 
     status: int = 200
     body: str = "ok"
     retry_after: int | None = None
-    cut: bool = False
-    """The connection is closed, without an answer."""
+    is_cut: bool = False
+    """The connection is closed without a response."""
 
 
 @dataclass
 class FakeSlack:
-    """What came in, and what is to be answered."""
+    """The requests that Slack received, and the responses that it will send."""
 
     url: str
     """The webhook. Its last part is the secret."""
-    answers: list[Answer] = field(default_factory=list)
-    """The next answers; after them, the message is taken."""
-    always: Answer = field(default_factory=Answer)
-    """What is answered when there are no more."""
-    came: list[float] = field(default_factory=list)
-    """When requests came, in seconds of the monotonic clock."""
-    taken: list[str] = field(default_factory=list)
-    """The texts that were answered with "ok"."""
+    responses: list[Response] = field(default_factory=list)
+    """The next responses, in order."""
+    default_response: Response = field(default_factory=Response)
+    """The response when `responses` is empty."""
+    request_times: list[float] = field(default_factory=list)
+    """When each request was received, in seconds of the monotonic clock."""
+    accepted: list[str] = field(default_factory=list)
+    """The texts of the messages with the response "ok"."""
 
 
 @contextmanager
@@ -44,25 +44,25 @@ def fake_slack(secret: str) -> Iterator[FakeSlack]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            slack.came.append(monotonic())
-            answer = slack.answers.pop(0) if slack.answers else slack.always
-            if answer.cut:
+            slack.request_times.append(monotonic())
+            response = slack.responses.pop(0) if slack.responses else slack.default_response
+            if response.is_cut:
                 return
             if not slack.url.endswith(self.path):
-                answer = Answer(404, "no_service")
+                response = Response(404, "no_service")
             elif "text" not in (message := json.loads(body)):
-                answer = Answer(400, "no_text")
-            elif answer.status == 200:
-                slack.taken.append(message["text"])
-            self.send_response(answer.status)
-            if answer.retry_after is not None:
-                self.send_header("Retry-After", str(answer.retry_after))
+                response = Response(400, "no_text")
+            elif response.status == 200:
+                slack.accepted.append(message["text"])
+            self.send_response(response.status)
+            if response.retry_after is not None:
+                self.send_header("Retry-After", str(response.retry_after))
             self.send_header("Content-Type", "text/html")
             self.end_headers()
-            self.wfile.write(answer.body.encode())
+            self.wfile.write(response.body.encode())
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep no access log."""
+            """Write no access log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     slack = FakeSlack(f"http://127.0.0.1:{server.server_port}/services/T0/B0/{secret}")

@@ -1,0 +1,259 @@
+"""Which findings dbt's files give, which of them an alert sends, and in which order."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publish.alert import changed_findings, find_recoveries, format_message
+from publish.alert_state import SentAlert
+from publish.artifacts import FILES
+from publish.dbt_findings import check_build, check_sources
+from publish.findings import ERROR, OK, WARNING, Finding, find_failed_tasks
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+SOURCE, FEED = "source.randomuser.randomuser.users", "source:randomuser.users"
+LIMITS = {
+    "warn_after": {"count": 6, "period": "hour"},
+    "error_after": {"count": 1, "period": "day"},
+}
+SECRETS = ["so@example.com", "correct-horse-battery"]
+QUOTE = f"Bad int64 value: {' '.join(SECRETS)}"
+WriteArtifact = Callable[..., None]
+
+
+@pytest.fixture
+def write_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteArtifact:
+    """Write one of dbt's files into an empty target folder."""
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path))
+
+    def write(name: str, **fields: Any) -> None:
+        file = tmp_path / FILES[name]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(fields))
+
+    return write
+
+
+def set_build(write_artifact: WriteArtifact, *results: tuple[str, dict[str, Any]]) -> None:
+    """Write a build with these results, by unique id without the project."""
+    nodes = []
+    for node, fields in results:
+        node_type, _, name = node.partition(".")
+        unique_id = f"{node_type}.randomuser.{name}" + (".1a2b3c" if node_type == "test" else "")
+        empty: dict[str, Any] = {"failures": 0, "relation_name": None, "rows": [], "message": QUOTE}
+        nodes.append({"unique_id": unique_id} | empty | fields)
+    write_artifact("build", generated_at=NOW.isoformat(), results=nodes)
+
+
+def set_sources(
+    write_artifact: WriteArtifact, *results: dict[str, Any], checked_at: datetime = NOW
+) -> None:
+    """Write a freshness check with these results, and a manifest with the source's limits."""
+    write_artifact("manifest", sources={SOURCE: {"freshness": LIMITS}})
+    metadata = {"generated_at": checked_at.isoformat()}
+    checks = [{"unique_id": SOURCE, "error": QUOTE} | result for result in results]
+    write_artifact("sources", metadata=metadata, results=checks)
+
+
+def measured(status: str, hours: float) -> dict[str, Any]:
+    """Return a source's result with this age of its newest load."""
+    newest = (NOW - hours * HOUR).isoformat()
+    age = {"max_loaded_at": newest, "max_loaded_at_time_ago_in_s": hours * 3600}
+    return {"status": status, "criteria": LIMITS} | age
+
+
+def source_line() -> str:
+    """Return state and text of the source."""
+    (finding,) = [finding for finding in check_sources(NOW) if finding.key == FEED]
+    return f"{finding.state}: {finding.text}"
+
+
+def build_lines() -> list[str]:
+    """Return the lines that a first alert has about the build."""
+    return alert_lines(list(check_build()))
+
+
+def alert_lines(findings: list[Finding], sent: dict[str, SentAlert] | None = None) -> list[str]:
+    """Return the lines of the alert after these sent alerts."""
+    changed = changed_findings(findings, sent or {}, NOW, DAY)
+    return [
+        line.removeprefix("- ") for line in format_message("d", changed, sent or {}).split("\n")
+    ]
+
+
+def finding(state: str, key: str = "test:a", seen_at: datetime = NOW) -> Finding:
+    return Finding(key, state, f"text of {key}", seen_at)
+
+
+def changes(state: str, sent_state: str, sent_ago: timedelta) -> bool:
+    """Return whether a finding is sent after this last alert."""
+    sent = {"test:a": SentAlert(sent_state, NOW - sent_ago)}
+    return bool(changed_findings([finding(state)], sent, NOW, DAY))
+
+
+@pytest.mark.parametrize(("state", "is_sent"), [(ERROR, True), (WARNING, True), (OK, False)])
+def test_first_finding_is_sent_unless_ok(state: str, is_sent: bool) -> None:
+    assert bool(changed_findings([finding(state)], {}, NOW, DAY)) is is_sent
+
+
+@pytest.mark.parametrize("before", [ERROR, WARNING, OK])
+@pytest.mark.parametrize("after", [ERROR, WARNING, OK])
+def test_changed_state_is_sent_once(before: str, after: str) -> None:
+    assert changes(after, before, HOUR) is (after != before)
+
+
+@pytest.mark.parametrize("state", [ERROR, WARNING])
+def test_unchanged_state_is_repeated_after_interval(state: str) -> None:
+    assert not changes(state, state, DAY - HOUR)
+    assert changes(state, state, DAY)
+
+
+def test_recovery_is_never_repeated() -> None:
+    assert not changes(OK, OK, 9 * DAY)
+
+
+def test_finding_older_than_sent_alert_is_ignored() -> None:
+    sent = {"test:a": SentAlert(OK, NOW - HOUR)}
+    assert changed_findings([finding(ERROR, seen_at=NOW - 2 * HOUR)], sent, NOW, DAY) == []
+
+
+def test_repeated_line_says_still() -> None:
+    sent = {"test:a": SentAlert(ERROR, NOW - DAY), "test:b": SentAlert(WARNING, NOW - DAY)}
+    lines = alert_lines([finding(ERROR), finding(ERROR, "test:b")], sent)
+    assert lines == ["randomuser, d", "still error: text of test:a", "error: text of test:b"]
+
+
+def test_worst_first_and_tasks_after_their_cause() -> None:
+    sent = {"test:z": SentAlert(ERROR, NOW - HOUR)}
+    findings = [
+        finding(OK, "test:z"),
+        finding(WARNING, "source:b"),
+        finding(ERROR, "task:build"),
+        finding(ERROR, "test:c"),
+        finding(WARNING, "source:a"),
+    ]
+    changed = changed_findings(findings, sent, NOW, DAY)
+    assert [found.key for found in changed] == [
+        "test:c",
+        "task:build",
+        "source:a",
+        "source:b",
+        "test:z",
+    ]
+
+
+def test_message_has_at_most_30_short_findings() -> None:
+    findings = [Finding(f"test:{number:03}", ERROR, "x" * 900, NOW) for number in range(100)]
+    lines = format_message("d", findings, {}).splitlines()
+    assert len(lines) == 32 and lines[-1] == "... and 70 more: `python -m publish report`"
+    assert lines[1] == f"- error: {'x' * 500}..."
+
+
+def test_loads_and_tasks_recover_only_when_checked() -> None:
+    sent_keys = {"load:a", "load:b", "task:build", "test:c"}
+    current = [finding(ERROR, "load:b")]
+    (recovery,) = find_recoveries(current, sent_keys, ["load"], NOW)
+    assert (recovery.key, recovery.state, recovery.text) == ("load:a", OK, "load `a`")
+    both = find_recoveries(current, sent_keys, ["load", "task"], NOW)
+    assert {recovery.key for recovery in both} == {"load:a", "task:build"}
+
+
+def test_failed_tasks_are_split_at_commas() -> None:
+    assert [task.key for task in find_failed_tasks(" ingest,, build ", "", NOW)] == [
+        "task:ingest",
+        "task:build",
+    ]
+    assert list(find_failed_tasks("", "x", NOW)) == []
+
+
+def test_test_results_have_rows_and_stored_table(write_artifact: WriteArtifact) -> None:
+    set_build(
+        write_artifact,
+        ("test.stored", {"status": "fail", "failures": 1234, "relation_name": "`p`.`d`.`t`"}),
+        ("test.shown", {"status": "warn", "failures": 1, "rows": ["load_id=7", "load_id=8"]}),
+        ("test.broken", {"status": "error"}),
+        ("test.good", {"status": "pass"}),
+        ("unit_test.broken", {"status": "error"}),
+    )
+    assert build_lines()[1:] == [
+        "error: test `broken` could not be run: dbt's log says why",
+        "error: test `stored` failed: 1,234 rows, stored in `p.d.t`",
+        "error: unit test `broken` could not be run: dbt's log says why",
+        "warning: test `shown` warns: 1 row: load_id=7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("skipped", "models"), [(["b"], "1 model was"), (["b", "c"], "2 models were")]
+)
+def test_last_error_before_skipped_models_counts_them(
+    write_artifact: WriteArtifact, skipped: list[str], models: str
+) -> None:
+    results = [("model.z", {"status": "error"}), ("test.y", {"status": "warn"})]
+    results += [("model.a", {"status": "error"}), ("test.x", {"status": "skipped"})]
+    results += [(f"model.{name}", {"status": "skipped"}) for name in skipped]
+    set_build(write_artifact, *results, ("model.last", {"status": "error"}))
+    not_built = "was not built: dbt's log says why"
+    assert build_lines()[1:] == [
+        f"error: model `a` {not_built}; because of that {models} not built",
+        f"error: model `last` {not_built}",
+        f"error: model `z` {not_built}",
+        "warning: test `y` warns",
+    ]
+
+
+def test_skipped_and_missing_results_keep_their_state(write_artifact: WriteArtifact) -> None:
+    assert list(check_build()) == []  # no build at all
+    skipped = {"status": "skipped"}
+    set_build(write_artifact, ("test.a", skipped), ("model.a", skipped))
+    assert list(check_build()) == []
+
+
+def test_no_freshness_check_is_an_error(write_artifact: WriteArtifact) -> None:
+    (unchecked,) = check_sources(NOW)
+    assert (unchecked.key, unchecked.state) == ("source:all", ERROR)
+    set_sources(write_artifact, measured("pass", 1))
+    checked, source = check_sources(NOW)
+    assert (checked.key, checked.state, source.state) == ("source:all", OK, OK)
+
+
+def test_unchecked_source_counts_as_stale(write_artifact: WriteArtifact) -> None:
+    stale = "error: source `randomuser.users` counts as stale: "
+    set_sources(write_artifact)
+    assert source_line() == f"{stale}its freshness has not been checked"
+    set_sources(write_artifact, measured("pass", 1), checked_at=NOW - 25 * HOUR)
+    since = "not been checked since 2025-12-31 11:00 UTC, the limit is 1 day"
+    assert source_line() == f"{stale}its freshness has {since}"
+    set_sources(write_artifact, measured("pass", 1), checked_at=NOW - 23 * HOUR)
+    assert source_line() == "recovered: source `randomuser.users`"
+    set_sources(write_artifact, {"status": "runtime error"})
+    assert source_line() == f"{stale}the check of its freshness failed"
+
+
+def test_stale_source_names_age_and_limit(write_artifact: WriteArtifact) -> None:
+    stale = "source `randomuser.users` is stale: its newest load is"
+    set_sources(write_artifact, measured("warn", 7))
+    assert source_line() == f"warning: {stale} 7.0 hours old, the limit is 6 hours"
+    set_sources(write_artifact, measured("error", 25))
+    assert source_line() == f"error: {stale} 25.0 hours old, the limit is 1 day"
+
+
+def test_messages_of_dbt_are_never_sent(write_artifact: WriteArtifact) -> None:
+    statuses = ["error", "fail", "warn", "partial success", "runtime error"]
+    set_build(
+        write_artifact,
+        *(
+            (f"{kind}.{number}", {"status": status, "compiled": QUOTE})
+            for kind in ("model", "test")
+            for number, status in enumerate(statuses)
+        ),
+    )
+    set_sources(write_artifact, {"status": "runtime error"})
+    lines = alert_lines([*check_build(), *check_sources(NOW)])
+    assert len(lines) == 12
+    assert not [line for line in lines for secret in SECRETS if secret in line]
