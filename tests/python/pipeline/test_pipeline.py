@@ -132,7 +132,7 @@ def test_publishing_before_a_build_says_what_to_run_first_and_leaves_files_as_th
     exports.mkdir()
     for file in files:
         file.write_text("of yesterday")
-    assert f"the files in {exports} are as they were" in said("csv")
+    assert f"the files in {exports} are unchanged" in said("csv")
     assert sorted(exports.iterdir()) == sorted(files)
     assert {file.read_text() for file in files} == {"of yesterday"}
     said("report")
