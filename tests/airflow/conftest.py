@@ -1,4 +1,4 @@
-"""What the tests of the DAG share: `make airflow-test` runs them with Airflow."""
+"""Fixtures of the DAG's tests: `make airflow-test` runs them with Airflow."""
 
 import json
 import os
@@ -29,7 +29,7 @@ rows = connect(Settings.read()).query_and_wait(sys.argv[1])
 print(json.dumps([list(row.values()) for row in rows], default=str))
 """
 SHIM = """#!/bin/bash
-# Write down the call, do what the test asks for, or else what the project's own program does.
+# Record the call, then run the case of the test or, without a case, the program of the project.
 program=$(basename "$0")
 echo "$program $*|$$|$PPID|${{ALERT_FAILED_TASKS-}}|${{ALERT_LOAD_ID-}}" >> {calls}
 case "${{AIRFLOW_CTX_DAG_RUN_ID-}} $program $*" in {cases}
@@ -39,36 +39,36 @@ exec {bin}/$program "$@"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Pass over Airflow's own affairs: the second comes where the DAG changes between two runs."""
+    """Ignore two warnings of Airflow; the second appears when the DAG changes between two runs."""
     for message in ("Using `httpx` with `starlette", "Multiple rows returned with uselist=False"):
         config.addinivalue_line("filterwarnings", f"ignore:{message}")
 
 
 @dataclass
 class Project:
-    """Settings of a run of its own: datasets, folders, and a hand on its commands."""
+    """A project with its own datasets and folders, whose commands a test can replace."""
 
     folder: Path
     environment: dict[str, str]
 
-    def meddle(self, cases: str) -> None:
-        """Have the programs do something else: `cases` of bash's `case`, on run id and command."""
+    def replace_commands(self, cases: str) -> None:
+        """Replace commands by these `cases` of a bash `case` statement on run id and command."""
         for program in ("python", "dbt"):
             shim = self.folder / "bin" / program
             shim.parent.mkdir(exist_ok=True)
             shim.write_text(SHIM.format(calls=self.folder / "calls", cases=cases, bin=BIN))
             shim.chmod(0o755)
 
-    def calls(self) -> list[list[str]]:
-        """Return what was run: command, process, its parent, failed tasks and load it was told."""
+    def read_calls(self) -> list[list[str]]:
+        """Return each command with its process, its parent, ALERT_FAILED_TASKS, ALERT_LOAD_ID."""
         calls = self.folder / "calls"
         lines = calls.read_text().splitlines() if calls.exists() else []
         return [line.split("|") for line in lines]
 
-    def rows(self, sql: str) -> list[list[object]]:
-        """Ask the embedded BigQuery; `{raw}` and `{analytics}` are datasets."""
+    def query_rows(self, sql: str) -> list[list[object]]:
+        """Query the embedded BigQuery; `{raw}` and `{analytics}` are datasets."""
         names = {name: self.environment[f"{name.upper()}_DATASET"] for name in ("raw", "analytics")}
-        answer = subprocess.run(
+        done = subprocess.run(
             [BIN / "python", "-c", QUERY, sql.format_map(names)],
             cwd=ROOT,
             env=os.environ | self.environment,
@@ -76,16 +76,16 @@ class Project:
             text=True,
             check=True,
         )
-        rows: list[list[object]] = json.loads(answer.stdout)
+        rows: list[list[object]] = json.loads(done.stdout)
         return rows
 
-    def loads(self) -> list[list[object]]:
-        """Return load ids and how many users each has in raw, by load id."""
-        return self.rows("select load_id, count(*) from {raw}.users group by 1 order by 1")
+    def count_loads(self) -> list[list[object]]:
+        """Return each load id and its number of users in raw, sorted by load id."""
+        return self.query_rows("select load_id, count(*) from {raw}.users group by 1 order by 1")
 
 
-def project_in(folder: Path) -> Project:
-    """Return a project whose every table and file is its own."""
+def make_project(folder: Path) -> Project:
+    """Return a project with its own tables and files."""
     name = uuid4().hex[:12]
     settings = {
         "RANDOMUSER_BIN": str(folder / "bin"),
@@ -100,14 +100,14 @@ def project_in(folder: Path) -> Project:
         "EXPORT_DIR": str(folder / "exports"),
     }
     project = Project(folder, settings)
-    project.meddle("")
+    project.replace_commands("")
     return project
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project that tasks of this process run in."""
-    project = project_in(tmp_path)
+    """A project for the tasks that run in this process."""
+    project = make_project(tmp_path)
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     return project
@@ -115,7 +115,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[None]:
-    """Airflow's own tables."""
+    """Create the tables of Airflow."""
     subprocess.run([PROGRAM, "db", "migrate"], check=True, capture_output=True)
     yield
     HOME.cleanup()

@@ -1,4 +1,4 @@
-"""The DAG, run by `dag.test()`: every task in this process, its command beside it."""
+"""The DAG, run by `dag.test()`: every task in this process, its command in its own process."""
 
 import os
 import signal
@@ -24,8 +24,8 @@ AT_FIVE = datetime(2026, 1, 1, 5, tzinfo=UTC)
 FROM_FOUR = "2026-01-01T04:00:00+00:00"
 
 
-def dag() -> Any:
-    """Return the DAG, read anew with the settings of the test."""
+def load_dag() -> Any:
+    """Load the DAG with the settings of the test."""
     from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415 -- reads Airflow's tables
 
     bag = DagBag(str(FILE.parent))
@@ -35,42 +35,42 @@ def dag() -> Any:
     return bag.dags["randomuser"]
 
 
-def states(run: Any) -> dict[str, str]:
+def read_states(run: Any) -> dict[str, str]:
     """Return the state of every task of a run."""
-    return {one.task_id: str(one.state) for one in run.get_task_instances()}
+    return {task.task_id: str(task.state) for task in run.get_task_instances()}
 
 
-def test_it_parses_with_no_warning() -> None:
+def test_dag_parses_without_warnings() -> None:
     run = subprocess.run(
         [sys.executable, "-W", "error", FILE], capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    assert [task.task_id for task in dag().topological_sort()] == TASKS
+    assert [task.task_id for task in load_dag().topological_sort()] == TASKS
 
 
-def test_it_is_careful() -> None:
-    made = dag()
-    assert (made.catchup, made.max_active_runs) == (False, 1)
-    for task in made.tasks:
+def test_dag_limits_runs_retries_and_time() -> None:
+    dag = load_dag()
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    for task in dag.tasks:
         assert (task.retries, task.retry_exponential_backoff) == (3, 2.0)
         assert task.execution_timeout
         assert task.max_active_tis_per_dag == 1
 
 
-def test_the_marts_are_announced_as_assets(project: Project) -> None:
+def test_build_has_the_marts_as_outlets(project: Project) -> None:
     dataset = project.environment["ANALYTICS_DATASET"]
-    assert [asset.uri for asset in dag().get_task("build").outlets] == [
+    assert [asset.uri for asset in load_dag().get_task("build").outlets] == [
         f"bigquery://local-project/{dataset}/users",
         f"bigquery://local-project/{dataset}_restricted/logins",
         f"bigquery://local-project/{dataset}/locations",
     ]
 
 
-def test_it_runs_whole_and_the_same_interval_twice_changes_nothing(project: Project) -> None:
-    run = dag().test(logical_date=AT_FIVE)
+def test_second_run_of_an_interval_changes_nothing(project: Project) -> None:
+    run = load_dag().test(logical_date=AT_FIVE)
     assert run.state == "success"
-    assert states(run) == dict.fromkeys(TASKS, "success")
-    assert [call[0] for call in project.calls()] == [
+    assert read_states(run) == dict.fromkeys(TASKS, "success")
+    assert [call[0] for call in project.read_calls()] == [
         f"python -m ingest --load-id {FROM_FOUR}",
         "dbt source freshness",
         "dbt build --exclude-resource-type unit_test",
@@ -79,53 +79,55 @@ def test_it_runs_whole_and_the_same_interval_twice_changes_nothing(project: Proj
         "python -m publish alert",
     ]
     exported = (project.folder / "exports/users.csv").read_bytes()
-    before = tables(project)
-    assert project.loads() == [[FROM_FOUR, 100]]
+    before = read_marts(project)
+    assert project.count_loads() == [[FROM_FOUR, 100]]
     assert len(before) == 300
 
-    again = dag().test(logical_date=AT_FIVE)
+    again = load_dag().test(logical_date=AT_FIVE)
     assert again.state == "success"
-    assert tables(project) == before
-    assert project.loads() == [[FROM_FOUR, 100]]
+    assert read_marts(project) == before
+    assert project.count_loads() == [[FROM_FOUR, 100]]
     assert (project.folder / "exports/users.csv").read_bytes() == exported
 
 
-def tables(project: Project) -> list[list[object]]:
+def read_marts(project: Project) -> list[list[object]]:
     """Return every row of the marts, as JSON."""
-    return project.rows(
+    return project.query_rows(
         "select 'users', to_json_string(t) from {analytics}.users t union all "
         "select 'logins', to_json_string(t) from {analytics}_restricted.logins t union all "
         "select 'locations', to_json_string(t) from {analytics}.locations t order by 1, 2"
     )
 
 
-def test_a_run_with_no_data_interval_is_a_load_of_its_own(project: Project) -> None:
-    run = dag().test(logical_date=None, mark_success_pattern="freshness|build|publish|alert")
+def test_run_without_data_interval_lands_its_own_load(project: Project) -> None:
+    run = load_dag().test(logical_date=None, mark_success_pattern="freshness|build|publish|alert")
     assert run.state == "success"
-    assert project.loads() == [[run.run_id, 100]]
+    assert project.count_loads() == [[run.run_id, 100]]
 
 
-def test_a_killed_ingest_is_tried_again_and_lands_once(
+def test_killed_ingest_is_retried_and_lands_once(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with api_that_kills(project) as url:
+    with run_killing_api(project) as url:
         monkeypatch.setenv("RANDOMUSER_URL", url)
-        run = dag().test(logical_date=AT_FIVE, mark_success_pattern="freshness|build|publish|alert")
+        run = load_dag().test(
+            logical_date=AT_FIVE, mark_success_pattern="freshness|build|publish|alert"
+        )
     assert run.state == "success"
-    assert len(project.calls()) == 2
-    assert project.loads() == [[FROM_FOUR, 100]]
+    assert len(project.read_calls()) == 2
+    assert project.count_loads() == [[FROM_FOUR, 100]]
 
 
 @contextmanager
-def api_that_kills(project: Project) -> Iterator[str]:
-    """Pass the questions on, but kill who asks the first one."""
-    url, asked = os.environ["RANDOMUSER_URL"], []
+def run_killing_api(project: Project) -> Iterator[str]:
+    """Forward requests to the API, but kill the process that sends the first one."""
+    url, paths = os.environ["RANDOMUSER_URL"], []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
-            if len(asked) == 1:
-                os.kill(int(project.calls()[0][1]), signal.SIGKILL)
+            paths.append(self.path)
+            if len(paths) == 1:
+                os.kill(int(project.read_calls()[0][1]), signal.SIGKILL)
                 return
             body = requests.get(url.split("/api/")[0] + self.path, timeout=60).content
             self.send_response(200)
@@ -134,7 +136,7 @@ def api_that_kills(project: Project) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no access log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -150,18 +152,18 @@ def api_that_kills(project: Project) -> Iterator[str]:
     ],
     ids=["stale", "failing build"],
 )
-def test_the_alert_is_told_what_failed_and_the_run_has_failed(
+def test_alert_receives_failed_tasks_and_run_fails(
     project: Project, failing: str, command: str, before: list[str], after: list[str]
 ) -> None:
-    project.meddle(f'*" {command}"*) exit 1;; *alert) exit 0;;')
-    run = dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(before))
+    project.replace_commands(f'*" {command}"*) exit 1;; *alert) exit 0;;')
+    run = load_dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(before))
     assert run.state == "failed"
-    assert states(run) == {
+    assert read_states(run) == {
         **dict.fromkeys(before, "success"),
         failing: "failed",
         **dict.fromkeys(after, "upstream_failed"),
         "alert": "success",
     }
-    *failed, alert = project.calls()
+    *failed, alert = project.read_calls()
     assert len([call for call in failed if call[0].startswith(command)]) == len(failed) == 4
     assert (alert[0], *alert[-2:]) == ("python -m publish alert", failing, FROM_FOUR)
