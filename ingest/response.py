@@ -40,7 +40,7 @@ def parse_page(body: bytes, origin: str) -> Page:
         str(body, "utf-8")  # msgspec does not decode users, so it does not check their bytes
         page = msgspec.json.decode(body, type=Page)
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        formats = ("JSON", "a response of the randomuser API")
+        formats = ("JSON", "in the format of the randomuser API")
         expected = formats[isinstance(error, msgspec.ValidationError)]
         position = re.search(r"(?:\(byte|position) (\d+)", str(error))
         index = int(position[1]) if position else 0

@@ -1,14 +1,14 @@
-"""Standard error of a program that nobody watches: log lines are JSON, others are for people."""
+"""Standard error of a program without a terminal: log lines are JSON, other lines are text."""
 
 import json
 from typing import Any
 
 
 def log_lines(stderr: str) -> list[dict[str, Any]]:
-    """Return what was logged, in order."""
+    """Return the log lines, in order."""
     return [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
 
 
 def for_people(stderr: str) -> list[str]:
-    """Return the other lines."""
+    """Return the lines of text."""
     return [line for line in stderr.splitlines() if not line.startswith("{")]
