@@ -1,7 +1,7 @@
-"""A fake of the randomuser.me API, version 1.4: its shape and its traps, with no network.
+"""A fake randomuser.me API, version 1.4: the same fields and the same quirks, without a network.
 
-The users are made up from mimesis and hold none of the service's data. The same seed, page and
-parameters give the same users everywhere; only ages move, as they do at randomuser.me.
+The users are generated with mimesis and hold no data of the service. The same seed, page and
+parameters give the same users everywhere; only ages change with time, as at randomuser.me.
 """
 
 from local.api.server import serve

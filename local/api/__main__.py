@@ -12,15 +12,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.api", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (a free one)")
-    parser.add_argument("--limit", type=int, help="users an address in 5 minutes (no limit)")
-    options = parser.parse_args()
+    parser.add_argument("--limit", type=int, help="users per address in 5 minutes (no limit)")
+    flags = parser.parse_args()
 
-    stop = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stop)  # before any thread: they inherit it
-    with serve(port=options.port, host=options.host, limit=options.limit) as url:
+    stop_signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)  # threads inherit the mask
+    with serve(port=flags.port, host=flags.host, limit=flags.limit) as url:
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
-        signal.sigwait(stop)
+        signal.sigwait(stop_signals)
 
 
 if __name__ == "__main__":

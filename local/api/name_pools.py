@@ -1,4 +1,4 @@
-"""Names, places and words: drawn once from mimesis or vocabulary.toml, and kept as JSON."""
+"""Names, places and passwords: taken once from mimesis or vocabulary.toml, and kept as JSON."""
 
 import json
 import re
@@ -16,10 +16,11 @@ from mimesis.locales import Locale
 
 from local.api.nationalities import NATIONALITIES
 
-DRAWS = 400
+DRAWS = 400  # from mimesis, for each list
 VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
-USERNAMES = [a + b for a in VOCABULARY["adjectives"].split() for b in VOCABULARY["animals"].split()]
-# What Unicode does not take apart into an ASCII letter and its marks; Persian vowels are left out.
+ADJECTIVES, ANIMALS = VOCABULARY["adjectives"].split(), VOCABULARY["animals"].split()
+USERNAMES = [adjective + animal for adjective in ADJECTIVES for animal in ANIMALS]
+# Letters that Unicode normalization does not reduce to ASCII; Persian vowels are left out.
 ASCII = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l", "\u0131": "i"}
     | {"ث": "th", "چ": "ch", "خ": "kh", "ژ": "zh", "ش": "sh", "ع": "aa", "غ": "gh"}
@@ -27,23 +28,23 @@ ASCII = str.maketrans(
 )
 
 
-def _json(value: object) -> str:
+def _to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _ascii(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.lower()).translate(ASCII)
-    return re.sub("[^a-z'.-]", "", plain)
+def _to_ascii(name: str) -> str:
+    ascii_name = unicodedata.normalize("NFKD", name.lower()).translate(ASCII)
+    return re.sub("[^a-z'.-]", "", ascii_name)
 
 
 TIMEZONES = [
-    _json({"offset": offset, "description": cities})
+    _to_json({"offset": offset, "description": cities})
     for offset, cities in VOCABULARY["timezones"].items()
 ]
 
 
 class Pool(NamedTuple):
-    """The names and places of a nationality, as JSON; names also as they go into an email."""
+    """The names and places of a nationality, as JSON; names also in the form for an email."""
 
     first: dict[str, list[tuple[str, str]]]
     last: list[tuple[str, str]]
@@ -53,42 +54,43 @@ class Pool(NamedTuple):
 
 
 @cache
-def pool(nat: str) -> Pool:
-    """The pool of a nationality, the same on every machine."""
-    locale, own = Locale(NATIONALITIES[nat].locale), VOCABULARY["own"].get(nat, {})
+def make_pool(nat: str) -> Pool:
+    """Return the pool of a nationality, the same on every machine."""
+    locale, vocabulary = Locale(NATIONALITIES[nat].locale), VOCABULARY["nationalities"].get(nat, {})
     person, address = Person(locale, seed=nat), Address(locale, seed=nat)
-    # the service writes Ukrainian in Latin letters, with apostrophes
-    latin = romanize(locale) if nat == "UA" else str
+    # The API writes Ukrainian names in Latin letters, with apostrophes.
+    to_latin = romanize(locale) if nat == "UA" else str
 
-    def texts(kind: str, draw: Callable[[], str]) -> Iterable[str]:
-        drawn = own.get(kind) or [latin(draw()).replace("\u2019", "'") for _ in range(DRAWS)]
-        return dict.fromkeys(drawn)
+    def make_texts(kind: str, draw: Callable[[], str]) -> Iterable[str]:
+        texts = vocabulary.get(kind)
+        texts = texts or [to_latin(draw()).replace("\u2019", "'") for _ in range(DRAWS)]
+        return dict.fromkeys(texts)
 
-    def names(kind: str, draw: Callable[[], str]) -> list[tuple[str, str]]:
-        return [(_json(name), _ascii(name)) for name in texts(kind, draw)]
+    def make_names(kind: str, draw: Callable[[], str]) -> list[tuple[str, str]]:
+        return [(_to_json(name), _to_ascii(name)) for name in make_texts(kind, draw)]
 
-    def places(kind: str, draw: Callable[[], str]) -> list[str]:
-        return [_json(place) for place in texts(kind, draw)]
+    def make_places(kind: str, draw: Callable[[], str]) -> list[str]:
+        return [_to_json(place) for place in make_texts(kind, draw)]
 
-    def street() -> str:
-        # only a whole address says whether it is a street or a rue; the Brazilian says it twice
+    def draw_street() -> str:
+        # Only a whole address has the word for street; in Brazil it has the word twice.
         return re.sub(r",? ?\d+ ?", "", address.address()) if nat != "BR" else address.street_name()
 
     return Pool(
         first={
-            "male": names("male", lambda: person.first_name(Gender.MALE)),
-            "female": names("female", lambda: person.first_name(Gender.FEMALE)),
+            "male": make_names("male", lambda: person.first_name(Gender.MALE)),
+            "female": make_names("female", lambda: person.first_name(Gender.FEMALE)),
         },
-        last=names("last", person.last_name),
-        streets=places("streets", street),
-        cities=places("cities", address.city),
-        states=places("states", address.state),
+        last=make_names("last", person.last_name),
+        streets=make_places("streets", draw_street),
+        cities=make_places("cities", address.city),
+        states=make_places("states", address.state),
     )
 
 
 @cache
-def passwords() -> list[str]:
-    """The words that are passwords unless others are asked for: as many as the service has."""
+def make_passwords() -> list[str]:
+    """Return the default passwords, as many as the API has."""
     text = Text(seed="passwords")
     words: dict[str, None] = {}
     while len(words) < 7_547:

@@ -1,12 +1,12 @@
-"""The 21 nationalities of version 1.4, and the shapes of their numbers."""
+"""The 21 nationalities of version 1.4, and the masks of their numbers."""
 
 import re
 from typing import NamedTuple
 
-from local.api.rng import Mask, mask
+from local.api.rng import Mask, parse_mask
 
-# Locale: whose names to take from mimesis, the nearest where it lacks the country's own. Masks: see
-# `mask`; a postcode is JSON. Telephone numbers with letters and a broken Finnish one are as sent.
+# Columns: locale of mimesis (a similar one if mimesis lacks the country), country, and the masks of
+# phone, cell, id and postcode (as JSON). Letters and the broken Finnish id are as the API sends.
 _TABLE = """
 AU  en-au  Australia       0#-####-####     04##-###-###     TFN #########         !###|!###|2##
 BR  pt-br  Brazil          (##) ####-####   (##) ####-####   CPF ###.###.###-##    !####
@@ -32,27 +32,27 @@ US  en     United States   (###) ###-####   (###) ###-####   SSN ###-##-####    
 """
 
 
-class Nation(NamedTuple):
-    """What the users of a nationality have in common."""
+class Nationality(NamedTuple):
+    """The names and numbers of the users of a nationality."""
 
     locale: str
     country: str
     phone: Mask
     cell: Mask
     id: Mask
-    """As JSON, like the postcode."""
+    """The fields of `id`, as JSON; the postcode is JSON too."""
     postcode: Mask
 
 
-def _nation(columns: list[str]) -> Nation:
+def _parse_columns(columns: list[str]) -> Nationality:
     locale, country, phone, cell, number, postcode = columns
     name, _, value = number.partition(" ")
-    id_ = f'"name":"{name}","value":"{value}"' if value else '"name":"","value":null'
-    return Nation(locale, country, mask(phone), mask(cell), mask(f"{{{id_}}}"), mask(postcode))
+    id_json = f'"name":"{name}","value":"{value}"' if value else '"name":"","value":null'
+    return Nationality(locale, country, *map(parse_mask, (phone, cell, f"{{{id_json}}}", postcode)))
 
 
 NATIONALITIES = {
-    nat: _nation(columns)
+    nat: _parse_columns(columns)
     for nat, *columns in (re.split("  +", line) for line in _TABLE.strip().splitlines())
 }
 TITLES = {"male": ["Mr"], "female": ["Miss", "Mrs", "Ms"]}

@@ -1,4 +1,4 @@
-"""HTTP around the made-up users: routes, the rate limit and the errors."""
+"""Serves generated users over HTTP: routes, the rate limit and the errors."""
 
 import json
 import sys
@@ -11,15 +11,17 @@ from threading import Lock, Thread
 from typing import Any
 
 from local.api import user_generator
-from local.api.request import VERSION, Request, UnluckySeedError
+from local.api.request import VERSION, InvalidSeedError, Request
 
-WINDOW = 300  # seconds
-UNKNOWN_VERSION = (
-    f"version not found: this fake API answers at /api/ and /api/{VERSION}/ only; "
-    "1.0 to 1.3 are out of its scope"
+WINDOW_SECONDS = 300
+VERSION_ERROR = (
+    f"version not found: this fake API serves only /api/ and /api/{VERSION}/; "
+    "1.0 to 1.3 are not supported"
 )
-UH_OH = "Uh oh, something has gone wrong. Please tweet us @randomapi about the issue. Thank you."
-WHOA = (
+SEED_ERROR = (
+    "Uh oh, something has gone wrong. Please tweet us @randomapi about the issue. Thank you."
+)
+LIMIT_ERROR = (
     "Whoa, ease up there cowboy. You've requested {} users in the last minute. Help us keep this "
     "service free and spread some love to other users :)"
 )
@@ -27,9 +29,9 @@ WHOA = (
 
 @contextmanager
 def serve(port: int = 0, host: str = "127.0.0.1", limit: int | None = None) -> Iterator[str]:
-    """Serve in this process and yield the URL; `port` 0 is a free one.
+    """Serve in this process and yield the URL; with `port` 0, on a free port.
 
-    `limit` is how many users an address may ask for in five minutes (20,000 at randomuser.me).
+    `limit`: users that an address may request in five minutes (20,000 at randomuser.me).
     """
     with _Server((host, port), limit) as server:
         Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
@@ -40,51 +42,51 @@ def serve(port: int = 0, host: str = "127.0.0.1", limit: int | None = None) -> I
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # beyond the default of 5, clients that connect at once are stalled
+    request_queue_size = 128  # with the default of 5, simultaneous connections stall
 
     def __init__(self, address: tuple[str, int], limit: int | None) -> None:
         super().__init__(address, _Handler)
         self._limit = limit
-        self._asked = Counter[str]()
-        self._since = time.monotonic()
+        self._requested = Counter[str]()
+        self._window_start = time.monotonic()
         self._lock = Lock()
 
-    def refused(self, address: str, users: int) -> int:
-        """Count `users` for `address`, unless it has had its limit: then how many it has had."""
+    def apply_limit(self, address: str, users: int) -> int:
+        """Count `users` and return 0; over the limit, return the users requested before."""
         if self._limit is None:
             return 0
         with self._lock:
-            if time.monotonic() - self._since > WINDOW:
-                self._asked.clear()
-                self._since = time.monotonic()
-            if self._asked[address] >= self._limit:
-                return self._asked[address]
-            self._asked[address] += users
+            if time.monotonic() - self._window_start > WINDOW_SECONDS:
+                self._requested.clear()
+                self._window_start = time.monotonic()
+            if self._requested[address] >= self._limit:
+                return self._requested[address]
+            self._requested[address] += users
             return 0
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # a client that left is no error
+        if not isinstance(sys.exception(), ConnectionError):  # the client closed the connection
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keep-alive
-    disable_nagle_algorithm = True  # headers and body are two writes
+    disable_nagle_algorithm = True  # for two writes: headers and body
     server: _Server
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         if path.strip("/") not in ("api", f"api/{VERSION}"):
-            return self._answer(404, _error(UNKNOWN_VERSION))
+            return self._respond(404, _format_error(VERSION_ERROR))
         try:
-            request = Request.read(query)
-        except UnluckySeedError:
-            return self._answer(500, _error(UH_OH))
-        if had := self.server.refused(self.client_address[0], request.results):
-            return self._answer(429, _error(WHOA.format(had)))
-        return self._answer(200, user_generator.page(request))
+            request = Request.parse(query)
+        except InvalidSeedError:
+            return self._respond(500, _format_error(SEED_ERROR))
+        if requested := self.server.apply_limit(self.client_address[0], request.results):
+            return self._respond(429, _format_error(LIMIT_ERROR.format(requested)))
+        return self._respond(200, user_generator.generate_page(request))
 
-    def _answer(self, status: int, text: str) -> None:
+    def _respond(self, status: int, text: str) -> None:
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
@@ -94,8 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep no access log."""
+        """Write no access log."""
 
 
-def _error(text: str) -> str:
+def _format_error(text: str) -> str:
     return json.dumps({"error": text})
