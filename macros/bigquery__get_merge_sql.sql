@@ -2,17 +2,17 @@
     target, source, unique_key, dest_columns, incremental_predicates=none
 ) %}
     {#-
-        dbt's own; for a model with the meta `pruned_by`, with a literal on that column, by which
-        BigQuery reads and bills no older partition than the merge can touch.
+        dbt's macro. For a model with the meta `pruned_by` it adds a literal on that column, so that
+        BigQuery neither reads nor bills partitions that are older than any row of the merge.
     -#}
     {%- set column = config.get('meta').pruned_by -%}
     {%- if column and column not in dest_columns | map(attribute='name') -%}
         {{ exceptions.raise_compiler_error(
-            "the merge of " ~ target ~ " cannot be pruned by `" ~ column ~ "`: it has no such column"
+            "merge into " ~ target ~ " cannot be pruned: it has no column `" ~ column ~ "`"
         ) }}
     {%- endif -%}
-    {%- set made = load_result('create_tmp_relation') -%}
-    {%- if column and made and made.response.rows_affected == 0 -%}
+    {%- set batch_result = load_result('create_tmp_relation') -%}
+    {%- if column and batch_result and batch_result.response.rows_affected == 0 -%}
         select 'nothing is new' as result
     {%- else -%}
         {%- set predicates = incremental_predicates or [] -%}
@@ -26,10 +26,10 @@
 
 {% macro oldest_match(target, source, unique_key) %}
     {#-
-        Where a merge of `source` into `target` begins to read: at the look-back, or at the oldest
-        row with a key of the batch. A row of base has the `loaded_at` of its load for ever, so
-        there it is the look-back. A user may come again after years: there the keys, and nothing
-        else, are looked up, once for all statements of a snapshot.
+        A merge of `source` into `target` reads `target` from this time on. For base it is the start
+        of the look-back window, because a row of base keeps the `loaded_at` of its load. A mart may
+        get a new version of a row that is years old, so the oldest row with a key of the batch is
+        queried there, once for all statements of a node; the query reads only key and `loaded_at`.
     -#}
     {%- if unique_key is not string -%}
         {{ return(lookback_start()) }}

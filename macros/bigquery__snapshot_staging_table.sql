@@ -1,7 +1,7 @@
 {% macro bigquery__snapshot_staging_table(strategy, source_sql, target_relation) %}
     {#-
-        dbt's own; for a snapshot with the meta `pruned_by`, out of the versions of the users that
-        are looked at alone, with a literal on that column, and not out of all that are known.
+        dbt's macro. For a snapshot with the meta `pruned_by` it reads only the known versions of
+        the users in the batch, with a literal on that column.
     -#}
     {%- set column = config.get('meta').pruned_by -%}
     {%- if column -%}
@@ -21,8 +21,8 @@
 
 {% macro check_time_data_types(sql) %}
     {#-
-        dbt asks BigQuery twice whether its time is of one type with the snapshot's `updated_at`.
-        With the strategy `check` the one is the other.
+        dbt queries BigQuery twice to compare the type of its timestamp with the snapshot's
+        `updated_at`. With the strategy `check` the two are the same expression.
     -#}
     {%- if config.get('strategy') != 'check' -%}
         {{ dbt.check_time_data_types(sql) }}

@@ -1,15 +1,14 @@
 {% macro lookback_start() %}
     {#-
-        Where a run begins to read, as a literal, because BigQuery prunes partitions by constants
-        alone: `lookback_hours` before the newest row that every table with the meta `pruned_by`
-        holds, so that after an outage of any length, or a run that failed half-way, nothing is
-        passed over; 1970 where one of them is missing, empty or to be rebuilt. It goes back to a
-        load that was held back and has been accepted since. One query gives it for the whole run;
-        `graph` is what the nodes of a run share.
+        The start of the look-back window, as a literal because BigQuery prunes partitions only by
+        constants: `lookback_hours` before the newest row that all tables with the meta `pruned_by`
+        hold, so that no load is skipped after an outage or a run that failed half-way; 1970 if one
+        of the tables is missing, empty or to be rebuilt. The window includes a load that was held
+        back and accepted since. One query serves the whole run: the nodes of a run share `graph`.
     -#}
-    {%- set ever = "timestamp '1970-01-01 00:00:00+00'" -%}
+    {%- set epoch = "timestamp '1970-01-01 00:00:00+00'" -%}
     {%- if not execute or flags.FULL_REFRESH -%}
-        {{ return(ever) }}
+        {{ return(epoch) }}
     {%- endif -%}
     {%- if 'lookback_start' not in graph -%}
         {%- set tables = [] -%}
@@ -18,12 +17,13 @@
                 load_relation(api.Relation.create(node.database, node.schema, node.alias))
             ) -%}
         {%- endfor -%}
-        {%- set found = namespace(start=none) -%}
-        {#- The newest rows are looked for in the last days, and in all after an outage. -#}
-        {%- for since in [var('tested_from'), ever] if none not in tables and not found.start -%}
-            {%- set found.start = run_query(lookback_query(tables, since)).columns[0][0] -%}
+        {%- set newest = namespace(start=none) -%}
+        {#- The newest rows are in the last days, or before that after an outage. -#}
+        {%- for since in [var('tested_from'), epoch] if none not in tables and not newest.start -%}
+            {%- set newest.start = run_query(lookback_query(tables, since)).columns[0][0] -%}
         {%- endfor -%}
-        {%- do graph.update({'lookback_start': as_literal(found.start) if found.start else ever}) -%}
+        {%- set start = as_literal(newest.start) if newest.start else epoch -%}
+        {%- do graph.update({'lookback_start': start}) -%}
     {%- endif -%}
     {{ return(graph['lookback_start']) }}
 {% endmacro %}

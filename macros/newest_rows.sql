@@ -1,7 +1,7 @@
 {% macro newest_rows(relation, key) %}
     {#-
-        What a mart has to merge: of the loads that it uses, the row of each key that landed last,
-        unless it is there already.
+        The rows that a mart has to merge: for each key the newest row of the used loads, unless the
+        mart has that row already.
     -#}
     {%- set start = lookback_start() -%}
     with

@@ -1,7 +1,7 @@
 {% macro unused_loads(since) %}
     {#-
-        The loads that the marts do not use: those of which more than `rejected_share` is rejected,
-        unless somebody has accepted them, and those that somebody has set aside.
+        The loads that the marts do not use: loads of which more than `rejected_share` is rejected
+        and that nobody has accepted (held back), and loads that a person has set aside.
     -#}
     select
         parsed.load_id,

@@ -1,6 +1,6 @@
 {% snapshot users_history %}
 
--- those alone that a load has touched since the last version that is known
+-- only users that landed since the newest known version, less the look-back
 select * from {{ ref('users') }}
 where loaded_at >= {{ lookback_start() }}
 

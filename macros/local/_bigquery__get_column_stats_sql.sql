@@ -1,8 +1,8 @@
 {% macro _bigquery__get_column_stats_sql() %}
     {#-
-        The original, for `dbt docs generate`, lists the clustering columns by array_agg(... ignore
-        nulls), which makes the emulator lose the names of INFORMATION_SCHEMA's columns. Locally
-        string_agg() gives the same list.
+        For `dbt docs generate`. dbt's macro lists the clustering columns by array_agg(... ignore
+        nulls), with which the emulator loses the column names of INFORMATION_SCHEMA. Locally
+        string_agg() returns the same list.
     -#}
     {%- if target.name != 'local' -%}
         {{ return(dbt._bigquery__get_column_stats_sql()) }}

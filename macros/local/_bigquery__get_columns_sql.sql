@@ -1,8 +1,8 @@
 {% macro _bigquery__get_columns_sql(information_schema) %}
     {#-
-        `dbt docs generate` reads the columns from COLUMN_FIELD_PATHS, which is always empty in the
-        emulator. Locally COLUMNS alone has to do: it lacks the fields within a struct, of which
-        the project has none, and the descriptions, which the docs then take from the project.
+        `dbt docs generate` reads the columns from COLUMN_FIELD_PATHS, which the emulator lacks.
+        Locally this macro reads COLUMNS. That view lacks the fields of structs, which the project
+        does not use, and the descriptions, which the docs then take from the project.
     -#}
     {%- if target.name != 'local' -%}
         {{ return(dbt._bigquery__get_columns_sql(information_schema)) }}

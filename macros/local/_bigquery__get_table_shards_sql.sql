@@ -1,10 +1,10 @@
 {% macro _bigquery__get_table_shards_sql(information_schema) %}
     {#-
-        `dbt docs generate` reads the tables from __TABLES__, which the emulator does not have.
-        Locally TABLES and PARTITIONS stand in, with the names that __TABLES__ has, for
-        bigquery__get_catalog adds a `where`. Left empty are the size, which the emulator does not
-        measure, and the description, which the docs take from the project: the original's
-        json_value() makes the emulator lose the names of the columns. No table is sharded by date.
+        `dbt docs generate` reads the tables from __TABLES__, which the emulator lacks. Locally this
+        macro reads TABLES and PARTITIONS under the column names of __TABLES__, because
+        bigquery__get_catalog adds a `where`. The size is null: the emulator does not measure it.
+        The description is null: with the json_value() of dbt's macro the emulator loses the column
+        names, and the docs take it from the project. No table is sharded by date.
     -#}
     {%- if target.name != 'local' -%}
         {{ return(dbt._bigquery__get_table_shards_sql(information_schema)) }}

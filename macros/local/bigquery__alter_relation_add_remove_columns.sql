@@ -1,7 +1,7 @@
 {% macro bigquery__alter_relation_add_remove_columns(relation, add_columns, remove_columns) %}
     {#-
-        For `on_schema_change`: dbt gives the table a new schema over the API, which the emulator
-        notes, and does not change the table. Locally a statement does that as well.
+        For `on_schema_change`. dbt updates the schema of the table over the API; the emulator
+        stores that schema but does not change the table. Locally a statement adds the columns.
     -#}
     {%- if target.name == 'local' -%}
         {%- for column in add_columns or [] -%}

@@ -1,7 +1,6 @@
--- Nothing is lost silently: what landed is in a mart, rejected with a reason, of a load that is not
--- used, or an older version of a user that is in a mart; a difference is the number of users that
--- went missing or doubled. The version in the mart is the one that landed last, so this holds from
--- any point in time on.
+-- No user is lost silently: each raw user is in a mart, rejected with a reason, in an unused load,
+-- or an older version of a user in a mart. A difference is the number of lost or doubled users. A
+-- mart has the version that landed last, so the counts agree for the rows since any point in time.
 with
 
 accepted as (

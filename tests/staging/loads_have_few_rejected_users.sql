@@ -1,7 +1,6 @@
--- A bad record is rejected and the rest goes on; where many of a load are, something is wrong with
--- all of it: it is held back from the marts until somebody has looked, and decides. Other loads are
--- not: in `dbt build` a failed test stops what hangs on all that it reads, and nothing hangs on the
--- last of the marts.
+-- A few bad records are rejected and the load is used. If many are rejected, the load itself may be
+-- wrong: it is held back from the marts until a person decides. Other loads are used: a failed test
+-- makes `dbt build` skip what depends on the tested models, and nothing depends on the last mart.
 -- depends_on: {{ ref('logins') }}
 {{ config(severity=var('held_back_loads'), meta={'show_failures': true}) }}
 

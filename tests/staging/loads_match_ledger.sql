@@ -1,5 +1,5 @@
--- A load is whole or absent: its rows in raw are as many as were received, and as many as the
--- ledger says, and no load lies in raw without its row in the ledger.
+-- A load lands completely or not at all: raw has as many rows of it as were received and as the
+-- ledger records, and each load in raw has a row in the ledger.
 with
 
 landed as (

@@ -1,4 +1,4 @@
--- A user that is rejected is one that nobody will see: said for each load, with the reason.
+-- No mart has the rejected users: this warning counts them for each load and reason.
 {{ config(severity='warn', meta={'show_failures': true}) }}
 
 select

@@ -1,6 +1,6 @@
--- Names each field that is new, lost or of another type than seeds/documented_fields.csv says, with
--- the load that brought it and its first such user; raw keeps them all. The many users of a load
--- have few shapes: users are grouped by shape first, and only the shapes are looked into.
+-- Schema drift: names each field that is new, missing or of another type than documented in
+-- seeds/documented_fields.csv, with its load and first user; raw keeps the payloads. The users of a
+-- load have few distinct structures, so users are grouped by structure before fields are compared.
 -- depends_on: {{ ref('base_randomuser__users') }}
 {{ config(severity='warn', meta={'show_failures': true}) }}
 
@@ -27,12 +27,13 @@ users as (
         load_id,
         api_version,
         record_index,
-        -- every text becomes "", every number 0, and what is in an array goes; a quote within a
-        -- text follows a backslash, so that `":"` is the end of a name and the start of a text
+        -- replaces every string by "", every number by 0 and every array by []; a quote within a
+        -- string follows a backslash, so `":"` is always the end of a name and start of a string
         regexp_replace(regexp_replace(regexp_replace(
             to_json_string(payload),
             r'":"(?:[^"\\]|\\.)*"', '":""'
-        ), r'":-?[0-9][0-9.eE+-]*', '":0'), r'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]', '[]') as shape
+        ), r'":-?[0-9][0-9.eE+-]*', '":0'),
+        r'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]', '[]') as structure
     from {{ source('randomuser', 'users') }}
     where
         loaded_at >= {{ lookback_start() }}
@@ -40,16 +41,16 @@ users as (
 
 ),
 
-shapes as (
+structures as (
 
     select
         load_id,
         api_version,
-        shape,
+        structure,
         min(record_index) as first_record_index,
         count(*) as users
     from users
-    group by load_id, api_version, shape
+    group by load_id, api_version, structure
 
 ),
 
@@ -57,9 +58,9 @@ parsed as (
 
     select
         *,
-        safe.parse_json(shape) as sent,
+        safe.parse_json(structure) as sent,
         {{ sortable_version('api_version') }} as api_version_sorted
-    from shapes
+    from structures
 
 ),
 
@@ -83,7 +84,7 @@ fields as (
 
 ),
 
-changed as (
+mismatches as (
 
     select
         *,
@@ -100,7 +101,7 @@ objects as (
     select
         load_id,
         api_version,
-        shape,
+        structure,
         first_record_index,
         users,
         '' as prefix,
@@ -110,7 +111,7 @@ objects as (
     select
         load_id,
         api_version,
-        shape,
+        structure,
         first_record_index,
         users,
         concat(path, '.') as prefix,
@@ -122,24 +123,24 @@ objects as (
 
 ),
 
-found as (
+drift as (
 
-    -- a field that changed with its parent is not named again
+    -- a field is not named if its parent is named already
     select
-        changed.load_id,
-        changed.api_version,
-        changed.path as field,
-        changed.sent_type as sent,
-        changed.types as documented,
-        changed.first_record_index,
-        changed.users
-    from changed
-    left join changed as parents
+        mismatches.load_id,
+        mismatches.api_version,
+        mismatches.path as field,
+        mismatches.sent_type as sent,
+        mismatches.types as documented,
+        mismatches.first_record_index,
+        mismatches.users
+    from mismatches
+    left join mismatches as parents
         on
-            changed.load_id = parents.load_id
-            and changed.api_version = parents.api_version
-            and changed.shape = parents.shape
-            and changed.parent = parents.path
+            mismatches.load_id = parents.load_id
+            and mismatches.api_version = parents.api_version
+            and mismatches.structure = parents.structure
+            and mismatches.parent = parents.path
     where parents.path is null
 
     union all
@@ -166,6 +167,6 @@ select
     documented,
     min(first_record_index) as first_record_index,
     sum(users) as users
-from found
+from drift
 group by load_id, api_version, field, sent, documented
 order by load_id asc, field asc

@@ -34,7 +34,7 @@ renamed as (
     from source
     where
         rejection_reason is null
-        -- a user may come without any address
+        -- a user may have no address
         and location_id is not null
 
 )

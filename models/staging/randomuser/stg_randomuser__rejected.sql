@@ -15,7 +15,7 @@ renamed as (
         load_id,
         record_index,
 
-        -- why, and what
+        -- rejection
         rejection_reason,
         rejected_payload as payload,
 

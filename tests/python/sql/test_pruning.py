@@ -123,4 +123,4 @@ def test_a_merge_into_a_table_without_the_column_it_is_pruned_by_is_refused(
     model = "{{ config(meta={'pruned_by': 'loaded_at'}) }}{{ " + merge + " }}"
     done = run("dbt", "compile", "--inline", model)
     assert done.returncode != 0
-    assert "cannot be pruned by `loaded_at`: it has no such column" in done.stdout
+    assert "cannot be pruned: it has no column `loaded_at`" in done.stdout

@@ -18,7 +18,7 @@ source as (
     where
         loaded_at >= {{ start }}
     {% if is_incremental() %}
-        -- a load is merged whole, or not at all
+        -- a load is merged completely or not at all
         and load_id not in (
             select load_id from {{ this }}
             where loaded_at >= {{ start }}
@@ -30,7 +30,7 @@ source as (
 parsed as (
 
     select
-        -- where from
+        -- load metadata
         load_id,
         record_index,
         api_version,
@@ -62,8 +62,8 @@ parsed as (
         date(safe_cast(json_value(payload, '$.dob.date') as timestamp)) as born_on,
         safe_cast(json_value(payload, '$.registered.date') as timestamp) as registered_at,
 
-        -- location; before version 1.3 the street was one string, in which the number came first
-        -- or, in version 1.2 for DE and NO, last
+        -- location; before version 1.3 the street was one string, with the number first or, in
+        -- version 1.2 for DE and NO, last
         coalesce(
             json_value(payload, '$.location.street.number'),
             regexp_extract(json_value(payload, '$.location.street'), r'^([0-9]+) '),
@@ -79,7 +79,7 @@ parsed as (
         json_value(payload, '$.location.state') as state,
         json_value(payload, '$.location.country') as country,
         json_value(payload, '$.location.postcode') as postcode,
-        -- in digits alone: to a cast, NaN and infinity are numbers as well
+        -- only digits, because a cast would accept NaN and infinity
         safe_cast(
             regexp_extract(
                 json_value(payload, '$.location.coordinates.latitude'), r'^[-+]?[0-9.]+$'
@@ -96,13 +96,13 @@ parsed as (
 
 ),
 
--- left out: dob.age and registered.age, which change with the day that the API is asked
+-- left out: dob.age and registered.age, which depend on the day of the request
 validated as (
 
     select
         * except (payload),
-        -- the key of an address: in JSON, so that no dash or missing part makes two addresses one;
-        -- case and outer spaces do not count
+        -- the key of an address: hashed as JSON, so that a dash or a missing part cannot give two
+        -- addresses the same key; case and outer spaces make no difference
         if(
             coalesce(street_number, street_name, city, state, country, postcode) is null,
             null,
@@ -125,7 +125,7 @@ validated as (
                 then 'login.uuid is not a UUID'
             when coalesce(username, '') = ''
                 then 'login.username is missing, empty or not text'
-            -- an empty password that was sent is one: the list of words of the API holds it
+            -- an empty password is valid: the word list of the API has an empty word
             when password is null then 'login.password is missing or not text'
         end as rejection_reason,
         payload
@@ -135,6 +135,6 @@ validated as (
 
 select
     * except (payload),
-    -- kept of the rejected alone: the accepted are in the columns, and in raw
+    -- only for rejected users: accepted users have their values in the columns
     if(rejection_reason is not null, payload, null) as rejected_payload
 from validated
