@@ -1,4 +1,4 @@
-"""The fake API: it has the shape and the traps of the real one."""
+"""The fake API: its responses have the fields and the quirks of the real API."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from local.api import serve
 ROOT = Path(__file__).parents[3]
 
 TEXT, NUMBER = {"str"}, {"int"}
-SHAPE = {  # of every real answer of version 1.4 that is at hand, in the order of its fields
+FIELD_TYPES = {  # of the saved responses of version 1.4, in their order
     "results.gender": TEXT,
     "results.name.title": TEXT,
     "results.name.first": TEXT,
@@ -60,7 +60,7 @@ SHAPE = {  # of every real answer of version 1.4 that is at hand, in the order o
     "info.page": NUMBER,
     "info.version": TEXT,
 }
-# A letter or mark that shows up in each nationality's names and places, where it has any.
+# A special letter in the names and places of a nationality, if it has any.
 LETTERS = {
     **{"AU": "", "BR": "ã", "CA": "é", "CH": "ü", "DE": "ß", "DK": "ø", "ES": "ñ", "FI": "ä"},
     **{"FR": "é", "GB": "", "IE": "'", "IN": "", "IR": "س", "MX": "é", "NL": "", "NO": "å"},
@@ -72,51 +72,53 @@ ASCII = {chr(code) for code in range(32, 127)}
 
 
 def get(url: str, **parameters: object) -> Any:
-    """What the API answers to the parameters."""
-    response = requests.get(url, params={k: str(v) for k, v in parameters.items()}, timeout=60)
+    """Return the response of the API to the parameters."""
+    response = requests.get(
+        url, params={name: str(value) for name, value in parameters.items()}, timeout=60
+    )
     response.raise_for_status()
     return response.json()
 
 
-def users(url: str, **parameters: object) -> list[dict[str, Any]]:
-    """The users that the API answers to the parameters."""
+def get_users(url: str, **parameters: object) -> list[dict[str, Any]]:
+    """Return the users in the response of the API to the parameters."""
     return get(url, **parameters)["results"]  # type: ignore[no-any-return]
 
 
-def shape(value: object, path: str = "") -> dict[str, set[str]]:
-    """The types of every leaf of a JSON document, by path; the items of a list share one."""
+def field_types(value: object, path: str = "") -> dict[str, set[str]]:
+    """Return the types of each leaf of a JSON document by path; items of a list share a path."""
     if not isinstance(value, dict | list):
         return {path: {type(value).__name__}}
     types: dict[str, set[str]] = {}
     for name, child in value.items() if isinstance(value, dict) else (("", v) for v in value):
-        below = ".".join(part for part in (path, name) if part)
-        for leaf, seen in shape(child, below).items():
-            types[leaf] = types.get(leaf, set()) | seen
+        child_path = ".".join(part for part in (path, name) if part)
+        for leaf, leaf_types in field_types(child, child_path).items():
+            types[leaf] = types.get(leaf, set()) | leaf_types
     return types
 
 
 @pytest.fixture(scope="module")
 def page(api_url: str) -> list[dict[str, Any]]:
-    """The biggest page there is."""
-    return users(api_url, results=5_000, seed="page")
+    """Return a page of the largest size."""
+    return get_users(api_url, results=5_000, seed="page")
 
 
-def test_an_answer_has_the_shape_of_a_real_one(api_url: str) -> None:
-    answer = get(api_url, results=1_000, seed="shape")
+def test_response_has_fields_of_real_api(api_url: str) -> None:
+    response = get(api_url, results=1_000, seed="fields")
 
-    assert shape(answer) == SHAPE
-    assert list(shape(answer)) == list(SHAPE)
-
-
-@pytest.mark.parametrize("answer", ["1.4", "1.4-passwords"])
-def test_the_shape_is_that_of_the_saved_answers(answer: str) -> None:
-    real = json.loads((ROOT / f"tests/answers/randomuser-{answer}.json").read_text("utf-8"))
-
-    assert shape(real) == SHAPE
-    assert list(shape(real)) == list(SHAPE)
+    assert field_types(response) == FIELD_TYPES
+    assert list(field_types(response)) == list(FIELD_TYPES)
 
 
-def test_the_same_seed_gives_the_same_users_in_every_process(api_url: str) -> None:
+@pytest.mark.parametrize("name", ["1.4", "1.4-passwords"])
+def test_saved_responses_have_same_fields(name: str) -> None:
+    saved = json.loads((ROOT / f"tests/answers/randomuser-{name}.json").read_text("utf-8"))
+
+    assert field_types(saved) == FIELD_TYPES
+    assert list(field_types(saved)) == list(FIELD_TYPES)
+
+
+def test_seed_gives_same_users_in_every_process(api_url: str) -> None:
     bodies = []
     for hash_seed in ("1", "2"):
         process = subprocess.Popen(
@@ -137,96 +139,105 @@ def test_the_same_seed_gives_the_same_users_in_every_process(api_url: str) -> No
     assert bodies[0] == bodies[1] == get(api_url, results=300, seed="abc", page=3)
 
 
-def test_fewer_users_are_the_first_of_more(api_url: str) -> None:
-    assert users(api_url, results=20, seed="abc")[:10] == users(api_url, results=10, seed="abc")
+def test_smaller_page_is_start_of_larger_page(api_url: str) -> None:
+    assert get_users(api_url, results=20, seed="abc")[:10] == get_users(
+        api_url, results=10, seed="abc"
+    )
 
 
-def test_the_seed_of_a_page_ends_in_its_number(api_url: str) -> None:
-    twelfth = users(api_url, results=5, seed="abc", page=12)
+def test_page_number_is_appended_to_seed(api_url: str) -> None:
+    twelfth = get_users(api_url, results=5, seed="abc", page=12)
 
-    assert twelfth == users(api_url, results=5, seed="abc12")
-    assert twelfth != users(api_url, results=5, seed="abc")
+    assert twelfth == get_users(api_url, results=5, seed="abc12")
+    assert twelfth != get_users(api_url, results=5, seed="abc")
 
 
-def test_without_a_seed_a_random_one_is_echoed_and_gives_the_same_users(api_url: str) -> None:
-    answer = get(api_url, results=3)
-    seed = answer["info"]["seed"]
+def test_response_without_seed_reports_random_seed(api_url: str) -> None:
+    response = get(api_url, results=3)
+    seed = response["info"]["seed"]
 
     assert re.fullmatch("[0-9a-f]{16}", seed)
-    assert get(api_url, results=3, seed=seed) == answer
+    assert get(api_url, results=3, seed=seed) == response
     assert get(api_url, results=3)["info"]["seed"] != seed
 
 
 @pytest.mark.parametrize("results", ["5001", "0", "-1", "1.5", "many", "", "9" * 5_000])
-def test_too_many_results_or_no_whole_number_give_one_user(api_url: str, results: str) -> None:
-    answer = get(api_url, results=results, seed="abc")
+def test_invalid_results_gives_one_user(api_url: str, results: str) -> None:
+    response = get(api_url, results=results, seed="abc")
 
-    assert len(answer["results"]) == answer["info"]["results"] == 1
+    assert len(response["results"]) == response["info"]["results"] == 1
 
 
 @pytest.mark.parametrize("page", ["10001", "-1", "0", "last"])
-def test_past_the_last_page_comes_the_first(api_url: str, page: str) -> None:
-    answer = get(api_url, results=3, seed="abc", page=page)
+def test_invalid_page_gives_first_page(api_url: str, page: str) -> None:
+    response = get(api_url, results=3, seed="abc", page=page)
 
-    assert answer == get(api_url, results=3, seed="abc", page=1)
-    assert answer["info"] == {"seed": "abc", "results": 3, "page": 1, "version": "1.4"}
+    assert response == get(api_url, results=3, seed="abc", page=1)
+    assert response["info"] == {"seed": "abc", "results": 3, "page": 1, "version": "1.4"}
     assert get(api_url, results=3, seed="abc", page=10_000)["info"]["page"] == 10_000
 
 
-def test_gender_counts_only_without_a_seed(api_url: str) -> None:
-    assert {user["gender"] for user in users(api_url, results=100, gender="female")} == {"female"}
-    seeded = users(api_url, results=100, gender="female", seed="abc")
-    assert seeded == users(api_url, results=100, seed="abc")
+def test_gender_is_ignored_with_seed(api_url: str) -> None:
+    assert {user["gender"] for user in get_users(api_url, results=100, gender="female")} == {
+        "female"
+    }
+    seeded = get_users(api_url, results=100, gender="female", seed="abc")
+    assert seeded == get_users(api_url, results=100, seed="abc")
 
 
-def test_a_seed_of_18_characters_ends_in_a_nationality_or_breaks(api_url: str) -> None:
-    lucky = get(api_url, results=50, seed="0123456789abcdef04")
-    unlucky = requests.get(api_url, {"seed": "0123456789abcdefgh"}, timeout=60)
+def test_seed_of_18_characters_ends_in_nationality_or_fails(api_url: str) -> None:
+    valid = get(api_url, results=50, seed="0123456789abcdef04")
+    invalid = requests.get(api_url, {"seed": "0123456789abcdefgh"}, timeout=60)
 
-    assert {user["nat"] for user in lucky["results"]} == {"DE"}
-    assert lucky["info"]["seed"] == "0123456789abcdef0404"
-    assert lucky["results"] == users(api_url, results=50, seed="0123456789abcdef", nat="de")
-    assert unlucky.status_code == 500
-    assert unlucky.json().keys() == {"error"}
+    assert {user["nat"] for user in valid["results"]} == {"DE"}
+    assert valid["info"]["seed"] == "0123456789abcdef0404"
+    assert valid["results"] == get_users(api_url, results=50, seed="0123456789abcdef", nat="de")
+    assert invalid.status_code == 500
+    assert invalid.json().keys() == {"error"}
 
 
-def test_inc_and_exc_choose_the_fields_and_noinfo_drops_the_rest(api_url: str) -> None:
-    full = users(api_url, results=5, seed="abc")
+def test_inc_exc_and_noinfo_select_fields(api_url: str) -> None:
+    full = get_users(api_url, results=5, seed="abc")
     included = get(f"{api_url}?noinfo", results=5, seed="abc", inc="login, name")
-    excluded = users(api_url, results=5, seed="abc", exc="login,nat")
+    excluded = get_users(api_url, results=5, seed="abc", exc="login,nat")
 
-    assert included == {"results": [{key: u[key] for key in ("name", "login")} for u in full]}
+    assert included == {"results": [{key: user[key] for key in ("name", "login")} for user in full]}
     assert [list(user) for user in excluded] == [
         [key for key in user if key not in ("login", "nat")] for user in full
     ]
 
 
-def test_nat_chooses_nationalities_unless_one_is_unknown(api_url: str) -> None:
-    assert {u["nat"] for u in users(api_url, results=100, seed="a", nat="fi,UA")} == {"FI", "UA"}
-    assert {u["nat"] for u in users(api_url, results=1_000, seed="a", nat="fi,xx")} == set(LETTERS)
+def test_nat_selects_nationalities_if_all_are_known(api_url: str) -> None:
+    assert {user["nat"] for user in get_users(api_url, results=100, seed="a", nat="fi,UA")} == {
+        "FI",
+        "UA",
+    }
+    assert {
+        user["nat"] for user in get_users(api_url, results=1_000, seed="a", nat="fi,xx")
+    } == set(LETTERS)
 
 
 @pytest.mark.parametrize("path", ["", "1.4", "1.4/"])
-def test_version_1_4_answers(api_url: str, path: str) -> None:
+def test_api_serves_version_1_4(api_url: str, path: str) -> None:
     assert get(api_url + path)["info"]["version"] == "1.4"
 
 
 @pytest.mark.parametrize("path", ["1.3/", "9.9/", "../elsewhere"])
-def test_nothing_else_is_found(api_url: str, path: str) -> None:
+def test_other_versions_are_not_found(api_url: str, path: str) -> None:
     response = requests.get(api_url + path, timeout=60)
 
     assert response.status_code == 404
     assert response.json().keys() == {"error"}
 
 
-def test_an_address_that_asks_for_too_many_users_is_refused(api_url: str) -> None:
+def test_rate_limit_applies_per_address(api_url: str) -> None:
     with serve(limit=20) as url:
-        assert len(users(url, results=20)) == 20
+        assert len(get_users(url, results=20)) == 20
         refused = requests.get(url, timeout=60)
     assert refused.status_code == 429
     assert refused.json()["error"].startswith("Whoa, ease up there cowboy. You've requested 20 ")
     assert "Retry-After" not in refused.headers
-    assert len(users(api_url, results=5_000)) == 5_000  # no limit unless asked for
+    assert len(get_users(api_url, results=5_000)) == 5_000  # the default has no limit
 
 
 @pytest.mark.parametrize(
@@ -234,57 +245,57 @@ def test_an_address_that_asks_for_too_many_users_is_refused(api_url: str) -> Non
     "? results [ %zz=% &=&= seed=%ff%00%22 nat=, inc=, inc=none page=1e9 password=,, "
     f"password=lower,- password=lower,{'9' * 5_000}".split(),
 )
-def test_bad_parameters_are_survived(api_url: str, query: str) -> None:
-    answer = get(f"{api_url}?{query}")
+def test_invalid_parameters_give_one_user(api_url: str, query: str) -> None:
+    response = get(f"{api_url}?{query}")
 
-    assert len(answer["results"]) == answer["info"]["results"] == 1
+    assert len(response["results"]) == response["info"]["results"] == 1
 
 
-def test_connections_at_once_get_their_own_users(api_url: str) -> None:
+def test_simultaneous_requests_get_their_own_users(api_url: str) -> None:
     seeds = [f"s{number}z" for number in range(24)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda seed: get(api_url, results=50, seed=seed), seeds))
+        responses = list(pool.map(lambda seed: get(api_url, results=50, seed=seed), seeds))
 
-    assert [answer["info"]["seed"] for answer in answers] == seeds
-    assert answers == [get(api_url, results=50, seed=seed) for seed in seeds]
+    assert [response["info"]["seed"] for response in responses] == seeds
+    assert responses == [get(api_url, results=50, seed=seed) for seed in seeds]
 
 
-def strings(value: Any) -> Iterator[str]:
-    """Every text in a JSON document."""
+def find_texts(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON document."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for child in value.values():
-            yield from strings(child)
+            yield from find_texts(child)
 
 
 @pytest.mark.parametrize("nat", LETTERS)
-def test_a_nationality_has_its_own_names_and_numbers(api_url: str, nat: str) -> None:
-    people = users(api_url, results=500, seed="nat", nat=nat, exc="login,picture")
+def test_nationality_has_its_own_names_and_numbers(api_url: str, nat: str) -> None:
+    generated = get_users(api_url, results=500, seed="nat", nat=nat, exc="login,picture")
 
-    assert LETTERS[nat] in "".join(text for user in people for text in strings(user))
-    assert {type(u["location"]["postcode"]) for u in people} == {
+    assert LETTERS[nat] in "".join(text for user in generated for text in find_texts(user))
+    assert {type(user["location"]["postcode"]) for user in generated} == {
         str if nat in STRING_POSTCODES else int
     }
-    for user in people:
+    for user in generated:
         assert (user["id"]["value"] is None) == (user["id"]["name"] == "") == (nat in NO_ID)
         assert re.fullmatch(r"[a-z'.-]+\.[a-z'.-]+@example\.com", user["email"])
     titles = {"Monsieur", "Madame", "Mademoiselle"} if nat == "CH" else {"Mr", "Miss", "Mrs", "Ms"}
-    assert {user["name"]["title"] for user in people} == titles
+    assert {user["name"]["title"] for user in generated} == titles
 
 
-def test_persian_is_in_persian_letters_and_serbian_has_stray_cyrillic_ones(api_url: str) -> None:
-    for user in users(api_url, results=200, seed="nat", nat="ir"):
+def test_persian_letters_and_serbian_cyrillic_letters(api_url: str) -> None:
+    for user in get_users(api_url, results=200, seed="nat", nat="ir"):
         place, name = user["location"], user["name"]
         for text in (name["first"], name["last"], place["street"]["name"], place["city"]):
             assert re.search("[\u0600-\u06ff]", text)
             assert not re.search("[A-Za-z]", text)
-    serbian = users(api_url, results=200, seed="nat", nat="rs")
+    serbian = get_users(api_url, results=200, seed="nat", nat="rs")
     streets = "".join(user["location"]["street"]["name"] for user in serbian)
     assert re.search("[\u0400-\u04ff]", streets)
 
 
-def test_users_are_made_of_what_belongs_together(page: list[dict[str, Any]]) -> None:
+def test_fields_of_user_match(page: list[dict[str, Any]]) -> None:
     today = datetime.now(UTC)
     for user in page:
         login, place = user["login"], user["location"]
@@ -304,40 +315,40 @@ def test_users_are_made_of_what_belongs_together(page: list[dict[str, Any]]) -> 
             assert abs(years - moment["age"] - 0.5) < 0.51
 
 
-def test_no_two_of_20_000_users_share_a_uuid_but_some_share_a_name(api_url: str) -> None:
+def test_uuids_are_unique_and_usernames_are_not(api_url: str) -> None:
     logins = [
         user["login"]
         for number in range(1, 5)
-        for user in users(api_url, results=5_000, seed="many", page=number, inc="login")
+        for user in get_users(api_url, results=5_000, seed="many", page=number, inc="login")
     ]
-    names = [login["username"] for login in logins]
+    usernames = [login["username"] for login in logins]
 
     assert len({login["uuid"] for login in logins}) == 20_000
-    assert 250 < 20_000 - len(set(names)) < 500
-    assert all(re.fullmatch("[a-z]+[1-9][0-9]{2}", name) for name in names)
+    assert 250 < 20_000 - len(set(usernames)) < 500
+    assert all(re.fullmatch("[a-z]+[1-9][0-9]{2}", name) for name in usernames)
 
 
-def test_passwords_repeat_like_words_of_a_list(page: list[dict[str, Any]]) -> None:
-    words = [user["login"]["password"] for user in page]
+def test_default_passwords_repeat_as_in_real_api(page: list[dict[str, Any]]) -> None:
+    passwords = [user["login"]["password"] for user in page]
 
-    assert 900 < len(set(words[:1_000])) < 960  # 923 in a real answer
-    assert 3_550 < len(set(words)) < 3_750  # 3,645
+    assert 900 < len(set(passwords[:1_000])) < 960  # 923 in a real response
+    assert 3_550 < len(set(passwords)) < 3_750  # 3,645
 
 
-def test_passwords_asked_for_are_distinct_and_of_every_printable_character(api_url: str) -> None:
-    asked = "special,upper,lower,number,24-32"
-    people = users(api_url, results=1_000, seed="p", password=asked, inc="login")
-    words = [user["login"]["password"] for user in people]
+def test_requested_passwords_are_distinct_and_use_all_characters(api_url: str) -> None:
+    rule = "special,upper,lower,number,24-32"
+    generated = get_users(api_url, results=1_000, seed="p", password=rule, inc="login")
+    passwords = [user["login"]["password"] for user in generated]
 
-    assert len(set(words)) == 1_000
-    assert set("".join(words)) == ASCII
-    assert {len(word) for word in words} == set(range(24, 33))
-    assert any(word.startswith(" ") for word in words)
-    assert any(word.endswith(" ") for word in words)
+    assert len(set(passwords)) == 1_000
+    assert set("".join(passwords)) == ASCII
+    assert {len(password) for password in passwords} == set(range(24, 33))
+    assert any(password.startswith(" ") for password in passwords)
+    assert any(password.endswith(" ") for password in passwords)
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("rule", "expected"),
     [
         ("upper,8", "[A-Z]{8}"),
         ("lower,number", "[a-z0-9]{8,64}"),
@@ -346,6 +357,6 @@ def test_passwords_asked_for_are_distinct_and_of_every_printable_character(api_u
         ("", "[a-z0-9]+"),
     ],
 )
-def test_passwords_are_made_as_asked(api_url: str, asked: str, expected: str) -> None:
-    for user in users(api_url, results=200, seed="p", password=asked):
+def test_passwords_follow_requested_rule(api_url: str, rule: str, expected: str) -> None:
+    for user in get_users(api_url, results=200, seed="p", password=rule):
         assert re.fullmatch(expected, user["login"]["password"])
