@@ -39,7 +39,7 @@ def test_source_without_loads_stale_and_fresh(
     assert host.posted_lines() == []
 
 
-def test_warning_has_row_count_and_stored_table(
+def test_warning_has_row_count_and_table_but_no_user(
     built: Run, slack: FakeSlack, warehouse: Warehouse
 ) -> None:
     host = AlertHost(built, Path(built.environment["DBT_TARGET_PATH"]), slack)
@@ -52,6 +52,12 @@ def test_warning_has_row_count_and_stored_table(
     rows = f"{count:,} row{'' if count == 1 else 's'}"
     assert f"warning: test `{UNIQUE}` warns: {rows}, stored in `{stored}`" in lines
     assert host.posted_lines() == []
+
+    fields = ("email", "phone", "login.uuid", "login.username", "login.md5", "login.sha256")
+    values = ", ".join(f"json_value(payload, '$.{field}')" for field in fields)
+    users = warehouse.rows(f"select {values} from {built.raw}.users where {ALL_TIME}")
+    (text,) = slack.accepted
+    assert users and not [value for user in users for value in user if str(value) in text]
 
 
 def test_reads_last_build_after_other_dbt_commands(alert_host: AlertHost) -> None:

@@ -1,4 +1,4 @@
-"""Which findings dbt's files give, which of them an alert sends, and in which order."""
+"""The rules of alerts: findings from dbt's files, what is sent when, and in which order."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from publish.findings import ERROR, OK, WARNING, Finding, find_failed_tasks
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-SOURCE, FEED = "source.randomuser.randomuser.users", "source:randomuser.users"
+SOURCE, SOURCE_KEY = "source.randomuser.randomuser.users", "source:randomuser.users"
 LIMITS = {
     "warn_after": {"count": 6, "period": "hour"},
     "error_after": {"count": 1, "period": "day"},
@@ -45,8 +45,13 @@ def set_build(write_artifact: WriteArtifact, *results: tuple[str, dict[str, Any]
     for node, fields in results:
         node_type, _, name = node.partition(".")
         unique_id = f"{node_type}.randomuser.{name}" + (".1a2b3c" if node_type == "test" else "")
-        empty: dict[str, Any] = {"failures": 0, "relation_name": None, "rows": [], "message": QUOTE}
-        nodes.append({"unique_id": unique_id} | empty | fields)
+        defaults: dict[str, Any] = {
+            "failures": 0,
+            "relation_name": None,
+            "rows": [],
+            "message": QUOTE,
+        }
+        nodes.append({"unique_id": unique_id} | defaults | fields)
     write_artifact("build", generated_at=NOW.isoformat(), results=nodes)
 
 
@@ -60,85 +65,85 @@ def set_sources(
     write_artifact("sources", metadata=metadata, results=checks)
 
 
-def measured(status: str, hours: float) -> dict[str, Any]:
-    """Return a source's result with this age of its newest load."""
+def make_freshness(status: str, hours: float) -> dict[str, Any]:
+    """Return a freshness result with this age of the newest load."""
     newest = (NOW - hours * HOUR).isoformat()
     age = {"max_loaded_at": newest, "max_loaded_at_time_ago_in_s": hours * 3600}
     return {"status": status, "criteria": LIMITS} | age
 
 
-def source_line() -> str:
-    """Return state and text of the source."""
-    (finding,) = [finding for finding in check_sources(NOW) if finding.key == FEED]
+def read_source_line() -> str:
+    """Return the state and the text of the source."""
+    (finding,) = [finding for finding in check_sources(NOW) if finding.key == SOURCE_KEY]
     return f"{finding.state}: {finding.text}"
 
 
-def build_lines() -> list[str]:
-    """Return the lines that a first alert has about the build."""
-    return alert_lines(list(check_build()))
+def read_build_lines() -> list[str]:
+    """Return the lines of a first alert about the build."""
+    return format_lines(list(check_build()))[1:]
 
 
-def alert_lines(findings: list[Finding], sent: dict[str, SentAlert] | None = None) -> list[str]:
-    """Return the lines of the alert after these sent alerts."""
+def format_lines(findings: list[Finding], sent: dict[str, SentAlert] | None = None) -> list[str]:
+    """Return the lines of an alert that follows these sent alerts."""
     changed = changed_findings(findings, sent or {}, NOW, DAY)
     return [
         line.removeprefix("- ") for line in format_message("d", changed, sent or {}).split("\n")
     ]
 
 
-def finding(state: str, key: str = "test:a", seen_at: datetime = NOW) -> Finding:
+def make_finding(state: str, key: str = "test:a", seen_at: datetime = NOW) -> Finding:
     return Finding(key, state, f"text of {key}", seen_at)
 
 
-def changes(state: str, sent_state: str, sent_ago: timedelta) -> bool:
-    """Return whether a finding is sent after this last alert."""
+def is_sent_after(state: str, sent_state: str, sent_ago: timedelta) -> bool:
+    """Return whether a finding in `state` is sent if this was its last alert."""
     sent = {"test:a": SentAlert(sent_state, NOW - sent_ago)}
-    return bool(changed_findings([finding(state)], sent, NOW, DAY))
+    return bool(changed_findings([make_finding(state)], sent, NOW, DAY))
 
 
 @pytest.mark.parametrize(("state", "is_sent"), [(ERROR, True), (WARNING, True), (OK, False)])
 def test_first_finding_is_sent_unless_ok(state: str, is_sent: bool) -> None:
-    assert bool(changed_findings([finding(state)], {}, NOW, DAY)) is is_sent
+    assert bool(changed_findings([make_finding(state)], {}, NOW, DAY)) is is_sent
 
 
 @pytest.mark.parametrize("before", [ERROR, WARNING, OK])
 @pytest.mark.parametrize("after", [ERROR, WARNING, OK])
 def test_changed_state_is_sent_once(before: str, after: str) -> None:
-    assert changes(after, before, HOUR) is (after != before)
+    assert is_sent_after(after, before, HOUR) is (after != before)
 
 
 @pytest.mark.parametrize("state", [ERROR, WARNING])
 def test_unchanged_state_is_repeated_after_interval(state: str) -> None:
-    assert not changes(state, state, DAY - HOUR)
-    assert changes(state, state, DAY)
+    assert not is_sent_after(state, state, DAY - HOUR)
+    assert is_sent_after(state, state, DAY)
 
 
 def test_recovery_is_never_repeated() -> None:
-    assert not changes(OK, OK, 9 * DAY)
+    assert not is_sent_after(OK, OK, 9 * DAY)
 
 
 def test_finding_older_than_sent_alert_is_ignored() -> None:
     sent = {"test:a": SentAlert(OK, NOW - HOUR)}
-    assert changed_findings([finding(ERROR, seen_at=NOW - 2 * HOUR)], sent, NOW, DAY) == []
+    assert changed_findings([make_finding(ERROR, seen_at=NOW - 2 * HOUR)], sent, NOW, DAY) == []
 
 
 def test_repeated_line_says_still() -> None:
     sent = {"test:a": SentAlert(ERROR, NOW - DAY), "test:b": SentAlert(WARNING, NOW - DAY)}
-    lines = alert_lines([finding(ERROR), finding(ERROR, "test:b")], sent)
+    lines = format_lines([make_finding(ERROR), make_finding(ERROR, "test:b")], sent)
     assert lines == ["randomuser, d", "still error: text of test:a", "error: text of test:b"]
 
 
 def test_worst_first_and_tasks_after_their_cause() -> None:
     sent = {"test:z": SentAlert(ERROR, NOW - HOUR)}
     findings = [
-        finding(OK, "test:z"),
-        finding(WARNING, "source:b"),
-        finding(ERROR, "task:build"),
-        finding(ERROR, "test:c"),
-        finding(WARNING, "source:a"),
+        make_finding(OK, "test:z"),
+        make_finding(WARNING, "source:b"),
+        make_finding(ERROR, "task:build"),
+        make_finding(ERROR, "test:c"),
+        make_finding(WARNING, "source:a"),
     ]
     changed = changed_findings(findings, sent, NOW, DAY)
-    assert [found.key for found in changed] == [
+    assert [changed_finding.key for changed_finding in changed] == [
         "test:c",
         "task:build",
         "source:a",
@@ -156,7 +161,7 @@ def test_message_has_at_most_30_short_findings() -> None:
 
 def test_loads_and_tasks_recover_only_when_checked() -> None:
     sent_keys = {"load:a", "load:b", "task:build", "test:c"}
-    current = [finding(ERROR, "load:b")]
+    current = [make_finding(ERROR, "load:b")]
     (recovery,) = find_recoveries(current, sent_keys, ["load"], NOW)
     assert (recovery.key, recovery.state, recovery.text) == ("load:a", OK, "load `a`")
     both = find_recoveries(current, sent_keys, ["load", "task"], NOW)
@@ -164,10 +169,9 @@ def test_loads_and_tasks_recover_only_when_checked() -> None:
 
 
 def test_failed_tasks_are_split_at_commas() -> None:
-    assert [task.key for task in find_failed_tasks(" ingest,, build ", "", NOW)] == [
-        "task:ingest",
-        "task:build",
-    ]
+    tasks = list(find_failed_tasks(" ingest,, build ", "", NOW))
+    assert [task.key for task in tasks] == ["task:ingest", "task:build"]
+    assert tasks[0].text == "task `ingest` failed: its log says why"
     assert list(find_failed_tasks("", "x", NOW)) == []
 
 
@@ -180,7 +184,7 @@ def test_test_results_have_rows_and_stored_table(write_artifact: WriteArtifact) 
         ("test.good", {"status": "pass"}),
         ("unit_test.broken", {"status": "error"}),
     )
-    assert build_lines()[1:] == [
+    assert read_build_lines() == [
         "error: test `broken` could not be run: dbt's log says why",
         "error: test `stored` failed: 1,234 rows, stored in `p.d.t`",
         "error: unit test `broken` could not be run: dbt's log says why",
@@ -199,7 +203,7 @@ def test_last_error_before_skipped_models_counts_them(
     results += [(f"model.{name}", {"status": "skipped"}) for name in skipped]
     set_build(write_artifact, *results, ("model.last", {"status": "error"}))
     not_built = "was not built: dbt's log says why"
-    assert build_lines()[1:] == [
+    assert read_build_lines() == [
         f"error: model `a` {not_built}; because of that {models} not built",
         f"error: model `last` {not_built}",
         f"error: model `z` {not_built}",
@@ -217,7 +221,7 @@ def test_skipped_and_missing_results_keep_their_state(write_artifact: WriteArtif
 def test_no_freshness_check_is_an_error(write_artifact: WriteArtifact) -> None:
     (unchecked,) = check_sources(NOW)
     assert (unchecked.key, unchecked.state) == ("source:all", ERROR)
-    set_sources(write_artifact, measured("pass", 1))
+    set_sources(write_artifact, make_freshness("pass", 1))
     checked, source = check_sources(NOW)
     assert (checked.key, checked.state, source.state) == ("source:all", OK, OK)
 
@@ -225,22 +229,22 @@ def test_no_freshness_check_is_an_error(write_artifact: WriteArtifact) -> None:
 def test_unchecked_source_counts_as_stale(write_artifact: WriteArtifact) -> None:
     stale = "error: source `randomuser.users` counts as stale: "
     set_sources(write_artifact)
-    assert source_line() == f"{stale}its freshness has not been checked"
-    set_sources(write_artifact, measured("pass", 1), checked_at=NOW - 25 * HOUR)
+    assert read_source_line() == f"{stale}its freshness has not been checked"
+    set_sources(write_artifact, make_freshness("pass", 1), checked_at=NOW - 25 * HOUR)
     since = "not been checked since 2025-12-31 11:00 UTC, the limit is 1 day"
-    assert source_line() == f"{stale}its freshness has {since}"
-    set_sources(write_artifact, measured("pass", 1), checked_at=NOW - 23 * HOUR)
-    assert source_line() == "recovered: source `randomuser.users`"
+    assert read_source_line() == f"{stale}its freshness has {since}"
+    set_sources(write_artifact, make_freshness("pass", 1), checked_at=NOW - 23 * HOUR)
+    assert read_source_line() == "recovered: source `randomuser.users`"
     set_sources(write_artifact, {"status": "runtime error"})
-    assert source_line() == f"{stale}the check of its freshness failed"
+    assert read_source_line() == f"{stale}the check of its freshness failed"
 
 
 def test_stale_source_names_age_and_limit(write_artifact: WriteArtifact) -> None:
     stale = "source `randomuser.users` is stale: its newest load is"
-    set_sources(write_artifact, measured("warn", 7))
-    assert source_line() == f"warning: {stale} 7.0 hours old, the limit is 6 hours"
-    set_sources(write_artifact, measured("error", 25))
-    assert source_line() == f"error: {stale} 25.0 hours old, the limit is 1 day"
+    set_sources(write_artifact, make_freshness("warn", 7))
+    assert read_source_line() == f"warning: {stale} 7.0 hours old, the limit is 6 hours"
+    set_sources(write_artifact, make_freshness("error", 25))
+    assert read_source_line() == f"error: {stale} 25.0 hours old, the limit is 1 day"
 
 
 def test_messages_of_dbt_are_never_sent(write_artifact: WriteArtifact) -> None:
@@ -254,6 +258,6 @@ def test_messages_of_dbt_are_never_sent(write_artifact: WriteArtifact) -> None:
         ),
     )
     set_sources(write_artifact, {"status": "runtime error"})
-    lines = alert_lines([*check_build(), *check_sources(NOW)])
+    lines = format_lines([*check_build(), *check_sources(NOW)])
     assert len(lines) == 12
     assert not [line for line in lines for secret in SECRETS if secret in line]
