@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from support.alert_harness import SECRET, AlertHost, MakeAlertHost, read_warnings
-from support.commands import Run, passes, settings_of
+from support.commands import BUILD, Run, passes, settings_of
 from support.fake_slack import FakeSlack, fake_slack
 from support.fault_proxy import ProxiedLoader, proxied_loader
 from support.reliability_page import Reliability
@@ -20,7 +20,6 @@ from local.__main__ import PROJECT, environment
 from local.api import serve
 from local.bigquery import bigquery as embedded_bigquery
 
-BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
 DATASET = "analytics_of_a_test"  # emptied for each test: dbt parses anew for one of another name
 
 

@@ -13,15 +13,14 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
-from support.commands import Process, Run
-from support.factories import Load, changed, land, make_raw, people
+from support.commands import BUILD, Process, Run
+from support.factories import Load, changed_user, fetch_users, land, make_raw
 from support.proxy import CutError, Proxy, Request, Response, proxy
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
 
 PART = "Crash recovery"
 MOMENTS = 10
-BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
 TABLES = {
     "base_randomuser__users": "base",
     "users": "a mart",
@@ -123,7 +122,7 @@ class Dbt:
         number = len(self.landed) // 5
         batch = self.users[max(0, number - 1) * 5 : number * 5 + 5]
         self.landed |= {user["login"]["uuid"] for user in batch}
-        named = [changed(user, name={"first": f"Name{number}"}) for user in batch]
+        named = [changed_user(user, name={"first": f"Name{number}"}) for user in batch]
         land(self.run, self.warehouse, Load(f"load {number:03}", datetime.now(UTC), named))
 
     def check_marts_hold_users_once(self) -> None:
@@ -170,7 +169,7 @@ def step_of(request: Request) -> tuple[str, str] | None:
 @pytest.fixture
 def dbt(run: Run, warehouse: Warehouse, api_url: str) -> Iterator[Dbt]:
     with proxy(warehouse.url) as bigquery:
-        dbt = Dbt(run, bigquery, people(api_url, 250), warehouse)
+        dbt = Dbt(run, bigquery, fetch_users(api_url, 250), warehouse)
         make_raw(run, warehouse)
         dbt.land()
         yield dbt

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.commands import ANSWERS, ROOT, Run, passes
+from support.commands import ANSWERS, BUILD, BUILD_WITHOUT_TESTS, ROOT, Run, passes
 from support.log_lines import for_people
 from support.warehouse import Warehouse
 
-BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
 Counts = Callable[[], dict[str, object]]
 
 
@@ -29,12 +28,10 @@ def counts(run: Run, warehouse: Warehouse) -> Counts:
     return count
 
 
-def test_users_of_the_api_end_in_tested_tables_and_files_and_a_second_build_changes_nothing(
-    run: Run, counts: Counts, tmp_path: Path
-) -> None:
+def test_users_reach_tested_tables_and_files_once(run: Run, counts: Counts, tmp_path: Path) -> None:
     passes(run("ingest", "--users", "1500", "--load-id", "one"))
     passes(run("dbt", "source", "freshness"))
-    passes(run("dbt", "build"))
+    passes(run(*BUILD))
     first = counts()
     assert first == {"users": 1500, "logins": 1500, "locations": 1500, "history": 1500}
     passes(run("ingest", "--users", "1500", "--load-id", "one"))
@@ -60,31 +57,25 @@ def test_users_of_the_api_end_in_tested_tables_and_files_and_a_second_build_chan
     assert "randomuser.users: pass" in report
 
 
-def test_real_answers_land_once_and_warn_of_shared_user_names_and_passwords_alone(
+def test_real_responses_warn_of_shared_names_and_passwords(
     run: Run, counts: Counts, tmp_path: Path
 ) -> None:
     files = [ANSWERS / f"randomuser-1.4{which}.json" for which in ("", "-passwords")]
     assert "Loaded 100 users" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
     assert "Already loaded" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
-    for _ in range(2):
-        passes(run(*BUILD))
-        results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
-        warned = {r["unique_id"].split(".")[2] for r in results if r["status"] == "warn"}
-        assert warned == {"unique_logins_username", "unique_logins_password"}
-        assert counts() == {
-            "users": 100,
-            "logins": 100,
-            "locations": 100,
-            "history": 100,
-        }
+    passes(run(*BUILD))
+    results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
+    warned = {it["unique_id"].split(".")[2] for it in results if it["status"] == "warn"}
+    assert warned == {"unique_logins_username", "unique_logins_password"}
+    assert set(counts().values()) == {100}
+    passes(run(*BUILD_WITHOUT_TESTS))
+    assert set(counts().values()) == {100}
     assert "freshness\n  not checked: there is no " in passes(run("publish", "report"))
     strict = run("dbt", "build", "--select", "logins", "--vars", "duplicate_passwords: error")
     assert strict.returncode == 1
 
 
-def test_freshness_passes_after_a_load_and_fails_when_the_newest_is_too_old(
-    run: Run, warehouse: Warehouse
-) -> None:
+def test_freshness_fails_when_newest_load_is_old(run: Run, warehouse: Warehouse) -> None:
     passes(run("ingest", "--users", "10"))
     passes(run("dbt", "source", "freshness"))
     warehouse.rows(
@@ -95,13 +86,7 @@ def test_freshness_passes_after_a_load_and_fails_when_the_newest_is_too_old(
     assert stale.returncode == 1 and "ERROR STALE" in stale.stdout
 
 
-def test_the_production_target_compiles_with_only_the_environment_set(run: Run) -> None:
-    passes(run("ingest", "--users", "10"))
-    token = {"BIGQUERY_METHOD": "oauth-secrets", "DBT_ENV_SECRET_BIGQUERY_TOKEN": "t"}
-    passes(run("dbt", "compile", "--target", "prod", **token))
-
-
-def test_nothing_outside_local_mentions_the_emulator() -> None:
+def test_only_local_macros_mention_the_emulator() -> None:
     folders = ["models", "macros", "snapshots", "tests"]
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
     files = [
@@ -109,14 +94,12 @@ def test_nothing_outside_local_mentions_the_emulator() -> None:
         for f in files
         if f.is_file() and f.suffix != ".pyc" and not {"python", "airflow"} & {*f.parts}
     ]
-    named = [f for f in files if re.search(r"emulator|bqemu", f.read_text(), re.IGNORECASE)]
-    assert {file.parent for file in named} == {ROOT / "macros/local"}
+    mentions = [f for f in files if re.search(r"emulator|bqemu", f.read_text(), re.IGNORECASE)]
+    assert {file.parent for file in mentions} == {ROOT / "macros/local"}
 
 
-def test_publishing_before_a_build_says_what_to_run_first_and_leaves_files_as_they_are(
-    run: Run, tmp_path: Path
-) -> None:
-    def said(command: str) -> str:
+def test_publish_before_build_leaves_files_alone(run: Run, tmp_path: Path) -> None:
+    def failure(command: str) -> str:
         done = run("publish", command)
         assert done.returncode == 1 and not done.stdout
         (line,) = for_people(done.stderr)
@@ -124,7 +107,7 @@ def test_publishing_before_a_build_says_what_to_run_first_and_leaves_files_as_th
         return line
 
     for command in ("csv", "report"):
-        said(command)
+        failure(command)
     passes(run("ingest", "--users", "5"))
     passes(run("dbt", "source", "freshness"))
     exports = tmp_path / "exports"
@@ -132,16 +115,16 @@ def test_publishing_before_a_build_says_what_to_run_first_and_leaves_files_as_th
     exports.mkdir()
     for file in files:
         file.write_text("of yesterday")
-    assert f"the files in {exports} are unchanged" in said("csv")
+    assert f"the files in {exports} are unchanged" in failure("csv")
     assert sorted(exports.iterdir()) == sorted(files)
     assert {file.read_text() for file in files} == {"of yesterday"}
-    said("report")
+    failure("report")
 
 
-def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_stays(
+def test_late_load_is_merged_and_newest_version_stays(
     run: Run, warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    def answer(first_name: str, *uuids: int) -> Path:
+    def response(first_name: str, *uuids: int) -> Path:
         users = [
             {
                 "login": {
@@ -158,20 +141,20 @@ def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_
         file.write_text(json.dumps({"results": users, "info": info}))
         return file
 
-    def people() -> list[tuple[object, ...]]:
+    def first_names() -> list[tuple[object, ...]]:
         return warehouse.rows(f"select first_name from {run.analytics}.users order by user_id")
 
-    passes(run("ingest", "--load-id", "on-time", "--from-file", answer("OnTime", 1, 2, 2)))
-    passes(run(*BUILD))
-    passes(run("ingest", "--load-id", "late", "--from-file", answer("Late", 2, 3, 3)))
+    passes(run("ingest", "--load-id", "on-time", "--from-file", response("OnTime", 1, 2, 2)))
+    passes(run(*BUILD_WITHOUT_TESTS))
+    passes(run("ingest", "--load-id", "late", "--from-file", response("Late", 2, 3, 3)))
     warehouse.rows(
         f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 5 hour) "
         "where load_id = 'late' and loaded_at >= timestamp '1970-01-01'"
     )
-    passes(run(*BUILD))
-    assert people() == [("OnTime",), ("OnTime",), ("Late",)]
-    passes(run(*BUILD, "--full-refresh"))
-    assert people() == [("OnTime",), ("OnTime",), ("Late",)]
+    passes(run(*BUILD_WITHOUT_TESTS))
+    assert first_names() == [("OnTime",), ("OnTime",), ("Late",)]
+    passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
+    assert first_names() == [("OnTime",), ("OnTime",), ("Late",)]
 
     # Forty days without a load, and then a user comes again who has changed.
     raw, restricted = run.raw, f"{run.analytics}_restricted"
@@ -183,18 +166,18 @@ def test_a_load_that_turns_up_late_is_not_missed_and_the_last_version_of_a_user_
             f"update {table} set loaded_at = timestamp_sub(loaded_at, interval 40 day) "
             "where loaded_at >= timestamp '1970-01-01'"
         )
-    passes(run("ingest", "--load-id", "newer", "--from-file", answer("Newer", 1)))
+    passes(run("ingest", "--load-id", "newer", "--from-file", response("Newer", 1)))
     passes(run(*BUILD))
-    assert people() == [("Newer",), ("OnTime",), ("Late",)]
+    assert first_names() == [("Newer",), ("OnTime",), ("Late",)]
     versions = f"select first_name, dbt_valid_to is null from {history} where user_id like '%1'"
     assert sorted(warehouse.rows(versions)) == [("Newer", True), ("OnTime", False)]
 
 
-def test_a_load_later_than_the_look_back_is_reported_and_a_rebuild_finds_it(
+def test_load_later_than_look_back_fails_a_test_until_rebuild(
     run: Run, warehouse: Warehouse, counts: Counts
 ) -> None:
     passes(run("ingest", "--users", "10", "--load-id", "on-time"))
-    passes(run(*BUILD))
+    passes(run(*BUILD_WITHOUT_TESTS))
     passes(run("ingest", "--users", "20", "--load-id", "too-late"))
     warehouse.rows(
         f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 7 hour) "

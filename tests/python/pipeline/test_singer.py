@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import ROOT, Run
-from support.factories import changed, people
+from support.factories import changed_user, fetch_users
 from support.reliability_page import PAGE, SINGER, singer_section
 from support.warehouse import Warehouse
 
@@ -45,8 +45,8 @@ def test_the_page_says_of_singer_targets_what_the_table_says() -> None:
 def test_fields_of_any_name_and_type_are_kept_and_are_not_taken_for_known_ones(
     run: Run, warehouse: Warehouse, api_url: str, tmp_path: Path
 ) -> None:
-    plain, *others = people(api_url, 3)
-    users = [plain, *(changed(user) | ADDED for user in others)]
+    plain, *others = fetch_users(api_url, 3)
+    users = [plain, *(changed_user(user) | ADDED for user in others)]
     file = tmp_path / "answer.json"
     info = {"seed": "s", "results": 3, "page": 1, "version": "1.4"}
     file.write_text(json.dumps({"results": users, "info": info}), "utf-8")

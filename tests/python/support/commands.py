@@ -18,6 +18,8 @@ from uuid import uuid4
 
 ROOT = Path(__file__).parents[3]
 ANSWERS = ROOT / "tests/answers"  # some fifty users of each version, as the service sends them
+BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
+BUILD_WITHOUT_TESTS = (*BUILD, "--exclude-resource-type", "test")
 LIBRARIES = ["dbt.cli.main", "dbt.adapters.bigquery", "google.cloud.bigquery", "pyarrow.parquet"]
 
 # ingest/__main__.py keeps libraries from being imported, which a fork has imported already.

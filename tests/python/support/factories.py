@@ -1,4 +1,4 @@
-"""Loads of users that a test makes up, landed in raw by one statement a table."""
+"""Users and loads for tests; a load lands in raw by one statement a table."""
 
 import json
 from copy import deepcopy
@@ -18,26 +18,26 @@ User = dict[str, Any]
 
 @dataclass
 class Load:
-    """A load; its users are whatever JSON the test says."""
+    """A load; its users may be any JSON."""
 
     load_id: str
     loaded_at: datetime
     users: list[Any] = field(default_factory=list)
 
 
-def people(api_url: str, number: int) -> list[dict[str, Any]]:
-    """Return users as the API sends them, the same ones every time."""
-    answer = requests.get(api_url, {"results": str(number), "seed": "people"}, timeout=60)
-    users: list[dict[str, Any]] = answer.json()["results"]
+def fetch_users(api_url: str, number: int) -> list[dict[str, Any]]:
+    """Return users of the fake API, the same users every time."""
+    response = requests.get(api_url, {"results": str(number), "seed": "people"}, timeout=60)
+    users: list[dict[str, Any]] = response.json()["results"]
     return users
 
 
-def changed(user: dict[str, Any], **parts: Any) -> dict[str, Any]:
-    """Return the user with other parts: those that are objects are merged, others replaced."""
-    made = deepcopy(user)
-    for name, value in parts.items():
-        made[name] = made[name] | value if isinstance(value, dict) else value
-    return made
+def changed_user(user: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return a copy of a user with other fields; objects are merged, others replaced."""
+    changed = deepcopy(user)
+    for name, value in fields.items():
+        changed[name] = changed[name] | value if isinstance(value, dict) else value
+    return changed
 
 
 def user(number: int, version: str = "1.4") -> User:
@@ -78,7 +78,7 @@ def user(number: int, version: str = "1.4") -> User:
     }
 
 
-def answer(folder: Path, name: str, users: list[User], version: str = "1.4") -> Path:
+def response_file(folder: Path, name: str, users: list[User], version: str = "1.4") -> Path:
     info = {"seed": "s", "results": len(users), "page": 1, "version": version}
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"results": users, "info": info}))
@@ -94,7 +94,7 @@ def make_raw(run: Run, warehouse: Warehouse) -> None:
 
 
 def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
-    """Land the loads, as at the times that they say."""
+    """Land loads at their own times."""
     users = [
         f"struct({_text(load.load_id)} as load_id, {index} as record_index, "
         f"{_text(json.dumps(user, ensure_ascii=False))} as payload, "
@@ -120,5 +120,5 @@ def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
 
 
 def _text(text: str) -> str:
-    """Return a string literal: JSON's escapes are BigQuery's as well."""
+    """Return a string literal; BigQuery has the escapes of JSON."""
     return json.dumps(text, ensure_ascii=False)
