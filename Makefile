@@ -20,8 +20,8 @@ setup: $(READY)  ## put everything that the project needs into .venv/
 
 $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.yml \
 		$(shell find local/dbt_packages -type f)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo \
+		"Python 3.11 to 3.13 is needed, and $(PYTHON) is another: make PYTHON=python3.13"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(STEP) 'install uv'
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/setup.txt
