@@ -24,7 +24,7 @@ from publish.artifacts import PublishError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the commands; return 0 for success, 1 for a failure, 2 for wrong usage."""
-    flags = _parser().parse_args(arguments)
+    flags = _build_parser().parse_args(arguments)
     logs.configure()
     try:
         settings = (AlertSettings if flags.command == "alert" else Settings).read()
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     return logs.report_failure("publish", message, status)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m publish",
         description=__doc__,

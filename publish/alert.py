@@ -5,7 +5,7 @@ that stays is sent again after ALERT_REPEAT_HOURS. One run sends one message. A 
 did not accept, or that was only printed, counts as not sent.
 
 Two runs at the same moment may both send a change; no change is lost. While BigQuery cannot be
-queried, every run sends that: the sent alerts are stored there.
+queried, every run sends an alert about it: the sent alerts are stored there.
 """
 
 import logging
@@ -39,13 +39,13 @@ class AlertSettings(Settings):
     alert_failed_tasks: str | None = None
     """The scheduler's failed tasks, with commas; empty: none failed; None: not known."""
     alert_load_id: str = ""
-    """The load in which they failed."""
+    """The load of these tasks."""
 
 
 def send_alert(settings: AlertSettings) -> str:
     """Post what has changed and return a summary; without a webhook, return the message.
 
-    Raises PublishError if Slack did not accept the message, SettingsError if it is no URL.
+    Raises PublishError if Slack did not accept the message, SettingsError if the webhook is no URL.
     """
     webhook = settings.slack_webhook_url
     if webhook and not webhook.get_secret_value().startswith(("https://", "http://")):
@@ -70,29 +70,30 @@ def _send_changes(settings: AlertSettings, now: datetime) -> str:
     webhook, warehouse = settings.slack_webhook_url, Warehouse(settings)
     warehouse.create_tables()
     client, table = warehouse.client, f"{warehouse.dataset}.alerts"
-    sent = alert_state.read_sent_alerts(client, table)
-    current = collect_findings(settings, warehouse, set(sent), now)
-    changed = changed_findings(current, sent, now, timedelta(hours=settings.alert_repeat_hours))
-    if not changed:
-        repeated = sum(finding.state != OK for finding in current)
-        has_build = any(finding.key.startswith(("model:", "test:")) for finding in current)
+    sent_alerts = alert_state.read_sent_alerts(client, table)
+    all_findings = collect_findings(settings, warehouse, set(sent_alerts), now)
+    repeat_after = timedelta(hours=settings.alert_repeat_hours)
+    changes = changed_findings(all_findings, sent_alerts, now, repeat_after)
+    if not changes:
+        failing = sum(finding.state != OK for finding in all_findings)
+        has_build = any(finding.key.startswith(("model:", "test:")) for finding in all_findings)
         no_build = "" if has_build else "; no results of a `dbt build` were found"
-        return f"No changes to send; errors and warnings sent before: {repeated}{no_build}"
-    message = format_message(warehouse.dataset, changed, sent)
+        return f"No changes to send; errors and warnings sent before: {failing}{no_build}"
+    message = format_message(warehouse.dataset, changes, sent_alerts)
     if not webhook:
         return message
     slack.post(webhook, message)
     try:
-        alert_state.record_sent_alerts(client, table, changed, datetime.now(UTC))
+        alert_state.record_sent_alerts(client, table, changes, datetime.now(UTC))
     except (GoogleAPIError, RequestException) as error:
         raise PublishError(
             f"Slack accepted the message, but {table} could not be written, so the message will be "
             f"sent again: {' '.join(str(error).split())[:500]}"
         ) from None
     log.info(
-        "posted %d changes to Slack", len(changed), extra=event("posted", changes=len(changed))
+        "posted %d changes to Slack", len(changes), extra=event("posted", changes=len(changes))
     )
-    return f"Posted to Slack: {len(changed)} {'change' if len(changed) == 1 else 'changes'}"
+    return f"Posted to Slack: {len(changes)} {'change' if len(changes) == 1 else 'changes'}"
 
 
 def collect_findings(
@@ -101,25 +102,25 @@ def collect_findings(
     """Return the state of everything that can be checked."""
     # The loader may retry its two requests about a load's ledger row for this long.
     grace_period = timedelta(seconds=2 * settings.retry_seconds)
-    current = [*dbt_findings.check_sources(now), *dbt_findings.check_build()]
-    current += findings.find_unfinished_loads(
+    all_findings = [*dbt_findings.check_sources(now), *dbt_findings.check_build()]
+    all_findings += findings.find_unfinished_loads(
         warehouse.client, warehouse.dataset, now, grace_period
     )
     checked_kinds = ["load"]
     if settings.alert_failed_tasks is not None:
-        current += findings.find_failed_tasks(
+        all_findings += findings.find_failed_tasks(
             settings.alert_failed_tasks, settings.alert_load_id, now
         )
         checked_kinds.append("task")
-    return current + find_recoveries(current, sent_keys, checked_kinds, now)
+    return all_findings + find_recoveries(all_findings, sent_keys, checked_kinds, now)
 
 
 def find_recoveries(
-    current: list[Finding], sent_keys: set[str], checked_kinds: list[str], now: datetime
+    all_findings: list[Finding], sent_keys: set[str], checked_kinds: list[str], now: datetime
 ) -> list[Finding]:
     """Return an OK finding for each load and task that was sent and no longer fails."""
     recoveries = []
-    for key in sent_keys - {finding.key for finding in current}:
+    for key in sent_keys - {finding.key for finding in all_findings}:
         kind, _, name = key.partition(":")
         if kind in checked_kinds:
             recoveries.append(Finding(key, OK, f"{kind} `{name}`", now))
@@ -127,12 +128,15 @@ def find_recoveries(
 
 
 def changed_findings(
-    current: list[Finding], sent: dict[str, SentAlert], now: datetime, repeat_after: timedelta
+    all_findings: list[Finding],
+    sent_alerts: dict[str, SentAlert],
+    now: datetime,
+    repeat_after: timedelta,
 ) -> list[Finding]:
     """Return the findings to send, the worst first."""
 
     def is_changed(finding: Finding) -> bool:
-        last = sent.get(finding.key)
+        last = sent_alerts.get(finding.key)
         if last is None:
             return finding.state != OK
         if finding.state == last.state:
@@ -145,17 +149,17 @@ def changed_findings(
         # A task comes after the error that made it fail.
         return severities.index(finding.state), finding.key.startswith("task:"), finding.key
 
-    return sorted(filter(is_changed, current), key=sort_key)
+    return sorted(filter(is_changed, all_findings), key=sort_key)
 
 
-def format_message(dataset: str, changed: list[Finding], sent: dict[str, SentAlert]) -> str:
+def format_message(dataset: str, changes: list[Finding], sent_alerts: dict[str, SentAlert]) -> str:
     """Return one line for each finding, under a heading; at most MAX_LINES findings."""
     lines = [f"randomuser, {dataset}"]
-    for finding in changed[:MAX_LINES]:
-        is_repeated = finding.key in sent and sent[finding.key].state == finding.state
+    for finding in changes[:MAX_LINES]:
+        is_repeated = finding.key in sent_alerts and sent_alerts[finding.key].state == finding.state
         is_long = len(finding.text) > MAX_LINE_LENGTH
         text = f"{finding.text[:MAX_LINE_LENGTH]}..." if is_long else finding.text
         lines.append(f"- {'still ' if is_repeated else ''}{finding.state}: {text}")
-    if (more := len(changed) - MAX_LINES) > 0:
+    if (more := len(changes) - MAX_LINES) > 0:
         lines.append(f"... and {more} more: `python -m publish report`")
     return "\n".join(lines)

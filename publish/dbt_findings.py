@@ -62,7 +62,7 @@ def check_build() -> Iterator[Finding]:
         return
     seen_at = datetime.fromisoformat(build["generated_at"])
     results = build["results"]
-    # Results are in the order in which they ended: the last error before a skipped model caused it.
+    # In the order in which they ended: the last error before the first skipped model is its cause.
     statuses = [(_get_kind(result), result["status"]) for result in results]
     skipped = [n for n, status in enumerate(statuses) if status == ("model", "skipped")]
     errors = [n for n, result in enumerate(results) if _STATES.get(result["status"]) == ERROR]

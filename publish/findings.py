@@ -1,4 +1,4 @@
-"""Findings: the state of each part of the pipeline; here those that dbt does not know of.
+"""Findings: the state of each part of the pipeline; this module finds what dbt does not know.
 
 A failed load is found in three ways. Its task failed in the scheduler: `ALERT_FAILED_TASKS`. The
 loader died between its two statements: raw has users, of the last 30 days, that are not in the

@@ -24,7 +24,7 @@ from publish.artifacts import PublishError
 _silent = logging.getLogger("slack_sdk")
 _silent.setLevel(logging.CRITICAL)
 
-RETRIES = 3  # after half a second, one and two, and up to a second more
+RETRIES = 3  # after 0.5, 1 and 2 seconds, each plus up to a second
 TIMEOUT_SECONDS = 30
 MAX_RETRY_AFTER = 60  # seconds
 MAX_TEXT = 40_000  # characters; Slack cuts off what is longer
