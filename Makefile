@@ -1,4 +1,4 @@
-# Every habit has a name here; each only calls what a person would type.
+# Shortcuts: a target calls what a person would type. `make help` lists them by section (##@).
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -11,12 +11,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 
-.PHONY: help setup demo pipeline test test-faults test-tooling lint sqlfluff workflows-lint image-test build erd cost bench airflow airflow-test lock clean
+.PHONY: help setup demo pipeline build airflow test lint sqlfluff workflows-lint test-faults \
+	test-tooling airflow-test image-test bench cost erd lock clean
 
-help:  ## list what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+help:  ## list the commands
+	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
-setup: $(READY)  ## put everything that the project needs into .venv/
+##@ Run it
+setup: $(READY)  ## install what the project needs into .venv/
 
 $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.yml \
 		$(shell find local/dbt_packages -type f)
@@ -24,27 +26,27 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 		"Python 3.11 to 3.13 is needed, and $(PYTHON) is another: make PYTHON=python3.13"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(STEP) 'install uv'
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/setup.txt
-	$(STEP) 'install what is locked: half a minute or more'
-	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements/dev.txt
-	$(STEP) 'install the packages of dbt'
-	DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/setup.txt
+	$(STEP) 'install the locked dependencies: half a minute or more'
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements/dev.txt
+	$(STEP) 'install the dbt packages'
+	@DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
 
-demo: setup  ## 10,000 users from a fake API to tested tables and CSVs, on an embedded BigQuery
-	@$(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
+# A person watches: log lines would only repeat what the commands print.
+demo: setup  ## load, build, test and publish 10,000 made-up users, all on this machine
+	@LOG_LEVEL=$${LOG_LEVEL:-WARNING} $(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
 	@printf '%s\n' next \
 		'  $(LOCAL) dbt show --select users' \
-		'      looks into a table' \
+		'      shows rows of a table' \
 		'  $(LOCAL) python -m ingest --users 500' \
-		'      loads some more; then `dbt build` likewise' \
+		'      loads more users; then `dbt build` in the same way' \
 		'  README.md, "Real BigQuery"' \
-		'      the same with a project of your own'
+		'      does the same in your own project'
 
-# Load, check freshness, build and test, publish: what a schedule runs, against whatever the
-# environment names. The report comes whatever the build said. Unit tests test the SQL, not the
-# data: they belong to `make test`.
-pipeline:
+# What a schedule runs, against the BigQuery that the environment names. The report is printed
+# whatever the result of the build. Unit tests test the SQL, not the data: `make test` runs them.
+pipeline:  ## the same against the BigQuery that the environment names (USERS=...)
 	$(STEP) 'load'
 	python -m ingest $(if $(USERS),--users $(USERS))
 	$(STEP) 'check freshness'
@@ -53,15 +55,16 @@ pipeline:
 	@dbt build --exclude-resource-type unit_test; status=$$?; printf '\n=== publish\n'; \
 		{ [ $$status -ne 0 ] || python -m publish csv; } && python -m publish report && exit $$status
 
-# Half of the time the tests wait for an answer: two files at once.
-test: setup lint  ## what checks the data's way and the SQL: five minutes on two cores
+build: setup  ## dbt build on the embedded BigQuery
+	$(LOCAL) dbt build
+
+airflow: setup .venv/airflow/ready  ## Airflow with its web page; the DAG runs on the embedded BigQuery
+	@$(LOCAL) python -m local.airflow
+
+##@ Check it
+# Two files at once: half of the time a test waits.
+test: setup lint  ## lint, and the tests of the pipeline and its SQL: five minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
-
-test-faults: setup  ## every kill, fault and odd record: half an hour; draws docs/reliability.md
-	$(BIN)/python -m pytest --all-faults
-
-test-tooling: setup  ## the workflows, the compose file, slim CI, the installation of packages
-	$(BIN)/python -m pytest -n 2 tests/python/tooling
 
 lint: setup  ## ruff, mypy, SQLFluff
 	$(BIN)/ruff check .
@@ -69,48 +72,39 @@ lint: setup  ## ruff, mypy, SQLFluff
 	$(BIN)/mypy
 	LOCAL_DIR=.local/lint $(LOCAL) $(MAKE) --no-print-directory sqlfluff
 
-# Compiling an incremental model asks the warehouse what is there.
+# SQLFluff compiles the models, and an incremental model looks into the warehouse for that.
 sqlfluff:
 	sqlfluff lint models tests
 
-workflows-lint: setup  ## jactionlint and zizmor, on .github/
+test-faults: setup  ## kill everything at every step (half an hour); draws docs/reliability.md
+	$(BIN)/python -m pytest --all-faults
+
+test-tooling: setup  ## workflows, compose file, slim CI, installation of the packages
+	$(BIN)/python -m pytest -n 2 tests/python/tooling
+
+workflows-lint: setup
 	$(BIN)/jactionlint
 	$(BIN)/zizmor --offline --quiet .github
 
-image-test: setup  ## build the Dockerfile with buildah, on a Debian made here, and run its commands
-	$(BIN)/python -m pytest tests/image
-
-build: setup  ## dbt build on the embedded BigQuery
-	$(LOCAL) dbt build
-
-erd: setup  ## draw docs/erd.md anew
-	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
-
-cost: setup  ## count what an hourly run reads into docs/cost.md
-	DRAW=1 $(BIN)/python -m pytest tests/python/sql/test_cost.py
-
-bench: setup .venv/bench/ready  ## measure against dlt and DuckDB into docs/benchmarks.md; QUICK=1: a try
-	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
-
-.venv/bench/ready: requirements/bench.txt
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/bench
-	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/bench/bin/python $<
-	@touch $@
-
-airflow: setup .venv/airflow/ready  ## Airflow and its page, with the DAG on the embedded BigQuery
-	@$(LOCAL) python -m local.airflow
-
-airflow-test: setup .venv/airflow/ready  ## the DAG, and under a real scheduler (not with QUICK=1)
+airflow-test: setup .venv/airflow/ready  ## the DAG, and a run under a real scheduler (QUICK=1: the DAG)
 	@rm -rf .local/airflow-test
 	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
 	$(BIN)/python -m pytest tests/python/tooling/test_containers.py -k airflow
 
-.venv/airflow/ready: requirements/airflow.txt
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/airflow
-	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/airflow/bin/python $<
-	@touch $@
+image-test: setup  ## build the Dockerfile with buildah, and run its commands
+	$(BIN)/python -m pytest tests/image
 
-lock: setup  ## lock the dependencies of pyproject.toml anew
+##@ Keep it current
+bench: setup .venv/bench/ready  ## measure against dlt and DuckDB: draws docs/benchmarks.md (ONLY=..., QUICK=1)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+cost: setup  ## count what an hourly run reads: draws docs/cost.md
+	DRAW=1 $(BIN)/python -m pytest tests/python/sql/test_cost.py
+
+erd: setup  ## draw docs/erd.md
+	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
+
+lock: setup  ## lock the dependencies of pyproject.toml in requirements/
 	$(BIN)/uv pip compile $(LOCK) --group setup -o requirements/setup.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
@@ -120,5 +114,15 @@ lock: setup  ## lock the dependencies of pyproject.toml anew
 LOCK := --quiet --upgrade --universal --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header
 
-clean:  ## forget the embedded tables and what dbt wrote
+clean:  ## delete the local tables, exports and what dbt wrote
 	rm -rf .local exports target logs
+
+.venv/bench/ready: requirements/bench.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/bench
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/bench/bin/python $<
+	@touch $@
+
+.venv/airflow/ready: requirements/airflow.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/airflow
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/airflow/bin/python $<
+	@touch $@
