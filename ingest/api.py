@@ -46,7 +46,7 @@ def derive_seed(load_id: str) -> str:
 def fetch_pages(
     url: str, users: int, seed: str, password: str, retry_seconds: float
 ) -> Iterator[Page]:
-    """Yield the pages of `users` users; raise SourceError if one is wrong or does not come."""
+    """Yield the pages of `users` users; raise SourceError if a page is wrong or missing."""
     version = re.search(r"/(\d+\.\d+)/?$", url)
     with PageFetcher(retry_seconds) as fetcher:
         for number, first in enumerate(range(0, users, PAGE_USERS), start=1):
@@ -82,7 +82,7 @@ class PageFetcher(requests.Session):
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
-        self.headers["Accept-Encoding"] = "identity"  # no body that grows when unpacked
+        self.headers["Accept-Encoding"] = "identity"  # the size limit is for bytes as sent
         self._seconds, self._response_seconds = seconds, min(RESPONSE_SECONDS, seconds / 4)
         self._is_reached = False
 
@@ -90,12 +90,12 @@ class PageFetcher(requests.Session):
         """Return None, or requests would read the whole body of a redirect."""
 
     def fetch(self, url: str, parameters: dict[str, str]) -> bytes:
-        """Return the body of a response with HTTP 200; raise SourceError if none comes in time."""
+        """Return the body of a response with HTTP 200; raise SourceError if retries do not help."""
         started, first_wait = monotonic(), min(2.0, self._seconds / 32)
         tries = 0
         while True:
             tries += 1
-            # A socket timeout starts again with each byte; a thread can be left when time is up.
+            # A socket timeout restarts with each byte; a thread can be abandoned when the time is up.
             future: Future[bytes] = Future()
             Thread(target=self._request, args=(future, url, parameters), daemon=True).start()
             try:
@@ -125,7 +125,7 @@ class PageFetcher(requests.Session):
 
     def _request(self, future: Future[bytes], url: str, parameters: dict[str, str]) -> None:
         connect_seconds, reason = min(10, self._response_seconds / 2), "no response"
-        # The read timeout ends a thread that was left.
+        # The read timeout ends an abandoned thread.
         timeout = (connect_seconds, 2 * self._response_seconds)
         try:
             with self.get(url, params=parameters, timeout=timeout, stream=True) as response:

@@ -113,8 +113,8 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
 def _list_loads(warehouse: Warehouse) -> str:
     lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load and source"]
     for row in warehouse.query(tables.LAST_LOADS):
-        start = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
-        lines.append(f"{start}  {row.decision or '':<9}  {row.load_id}  {row.source}")
+        columns = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
+        lines.append(f"{columns}  {row.decision or '':<9}  {row.load_id}  {row.source}")
     return "\n".join(lines)
 
 

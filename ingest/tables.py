@@ -43,8 +43,8 @@ LOADS = [
     SchemaField("decided_at", "TIMESTAMP", description="When a person decided it (UTC)."),
 ]
 
-# One load job takes a part of many pages, because BigQuery allows 1,500 load jobs per table and
-# day. A larger part would be uploaded later, while fewer pages are still being fetched.
+# BigQuery allows 1,500 load jobs per table and day, so one job loads a part of many pages. Larger
+# parts would leave less of a load to be uploaded while pages are still being fetched.
 PART_USERS = 10_000
 _TYPES = {"STRING": pa.string(), "INT64": pa.int64(), "TIMESTAMP": pa.timestamp("us", "UTC")}
 SCHEMA = pa.schema([pa.field(c.name, _TYPES[c.field_type], nullable=False) for c in STAGING])
