@@ -95,7 +95,7 @@ class PageFetcher(requests.Session):
         tries = 0
         while True:
             tries += 1
-            # A socket timeout restarts with each byte; a thread can be abandoned when the time is up.
+            # A socket timeout restarts with each byte; a thread can be abandoned when time is up.
             future: Future[bytes] = Future()
             Thread(target=self._request, args=(future, url, parameters), daemon=True).start()
             try:
