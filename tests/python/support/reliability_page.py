@@ -13,9 +13,9 @@ PAGE = Path(__file__).parents[3] / "docs/reliability.md"
 
 HEAD = """# Nothing lost, nothing twice
 
-What the pipeline does when everything around it misbehaves. `make test-faults` brings about every
-case and writes this page from what it saw; `make test` does so with those that are quick, and
-fails if one of them ends otherwise than it says here.
+What the pipeline does when everything around it misbehaves. `make test-faults` runs every case
+and writes this page from what it saw; `make test` runs the quick cases, and fails if one of them
+ends otherwise than this page says.
 """
 
 PARTS = {
@@ -24,37 +24,37 @@ PARTS = {
         "at every boundary, and at random moments whose seeds are fixed."
     ),
     "Faults of the API": (
-        "A server on loopback plays a randomuser.me that is ill. The last line is the loader's own."
+        "A server on loopback plays a faulty randomuser.me. The loader prints the last line."
     ),
     "Faults of BigQuery": (
-        "A proxy between Google's client and the embedded BigQuery answers in BigQuery's place, "
-        "and refuses a job id that it has seen, as BigQuery does."
+        "A proxy between Google's client and the embedded BigQuery injects the fault, and refuses "
+        "a job id that it has seen, as BigQuery does."
     ),
     "Bad records": (
-        "Any JSON value among the users of an answer: what it becomes in raw and in the models."
+        "Any JSON value among the users of a response: what it becomes in raw and in the models."
     ),
     "Schema drift": (
         "Users whose fields are not the documented ones: what the models do and the tests report."
     ),
-    "Rebuild": "The incremental path against `dbt build --full-refresh`, on random histories.",
+    "Rebuild": "The incremental path against `dbt build --full-refresh`, on random loads.",
 }
 
-# The Singer SDK's tests for targets, with what stands for each of them here.
+# The Singer SDK's tests for targets, each with its counterpart in this project.
 SINGER: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("singer_target_tests.toml").read_text("utf-8")
 )
 
 
 class Reliability:
-    """Takes down cases and, at the end, writes the page or has held them against it."""
+    """Collects cases to write the page at the end, or compares each with the page."""
 
     def __init__(self, write: bool) -> None:
-        """Write the page at the end (`write`), or hold each case against it at once."""
+        """Write the page at the end (`write`), or compare each case with it at once."""
         self._write = write
         self._seen: dict[str, dict[str, str]] = {}
 
     def __call__(self, part: str, case: str, happened: str, left: str) -> None:
-        """Say of a case what happened and what was left, in words that each run says alike."""
+        """Report what happened in a case and what was left, in the same words in every run."""
         assert part in PARTS
         row = "| " + " | ".join(plain(text) for text in (case, happened, left)) + " |"
         if self._write:
@@ -64,18 +64,18 @@ class Reliability:
             assert row in known, f"docs/reliability.md does not have (`make test-faults`): {row}"
 
     def finish(self) -> None:
-        """Write the page: the parts that were seen anew, the others as they were."""
+        """Write the page; parts without a new case stay as they are."""
         if not self._seen:
             return
         old = PAGE.read_text("utf-8") if PAGE.exists() else ""
         sections = re.split(r"^(?=## )", old, flags=re.MULTILINE)[1:]
         kept = {section.partition("\n")[0][3:]: section.strip() for section in sections}
         page = [HEAD.strip()]
-        for part, about in PARTS.items():
+        for part, intro in PARTS.items():
             if part in self._seen:
                 rows = "\n".join(self._seen[part].values())
                 table = f"| case | what happened | what was left |\n| --- | --- | --- |\n{rows}"
-                page.append(f"## {part}\n\n{about}\n\n{table}")
+                page.append(f"## {part}\n\n{intro}\n\n{table}")
             elif part in kept:
                 page.append(kept[part])
         page.append(singer_section())
@@ -87,8 +87,8 @@ def singer_section() -> str:
     lines = [
         "## What Singer targets are tested for",
         "",
-        "The tests that the [Singer SDK](https://github.com/meltano/sdk) brings for every target, "
-        "and what stands for each of them here.",
+        "The tests that the [Singer SDK](https://github.com/meltano/sdk) has for every target, "
+        "and the counterpart of each in this project.",
         "",
         "| the SDK's test | what it checks | here |",
         "| --- | --- | --- |",
@@ -96,14 +96,14 @@ def singer_section() -> str:
     for name, test in SINGER.items():
         files = [it.partition("::") for it in test.get("here", [])]
         here = [f"[{test or Path(file).stem}](../{file})" for file, _, test in files]
-        said = " ".join(filter(None, [test.get("why"), ", ".join(here)]))
-        lines.append(f"| {name} | {test['checks']} | {said} |")
+        counterpart = " ".join(filter(None, [test.get("why"), ", ".join(here)]))
+        lines.append(f"| {name} | {test['checks']} | {counterpart} |")
     return "\n".join(lines)
 
 
 def plain(text: str) -> str:
-    """Return `text` as a cell of a table, without what differs from run to run."""
-    for found, instead in (
+    """Return `text` as a table cell, without what differs from run to run."""
+    for pattern, replacement in (
         (r"http://127\.0\.0\.1:\d+", "http://localhost"),
         (r"\b(raw|analytics)_[0-9a-f]{12}\b", r"\1_randomuser"),
         (r"\blanding_[0-9a-f]{32}\b", "landing_..."),
@@ -111,5 +111,5 @@ def plain(text: str) -> str:
         (r"\s+", " "),
         (r"\|", r"\\|"),
     ):
-        text = re.sub(found, instead, text)
+        text = re.sub(pattern, replacement, text)
     return text.strip()
