@@ -249,7 +249,7 @@ def test_a_load_of_many_rejected_users_is_held_back_alone_until_somebody_decides
     assert row[:300] in cause and "not built" not in str(lines)
 
     said = run("ingest", "--accept", "odd").stdout
-    assert said == "Load odd is accepted: the next `dbt build` takes its users into the marts\n"
+    assert said == "Load odd is accepted: the next `dbt build` adds its users to the marts\n"
     said = built(run)
     assert "warn: users_are_not_rejected" in said
     assert "load_id=odd, rejection_reason=login.uuid is not" in said
