@@ -1,4 +1,4 @@
-"""The embedded BigQuery, the fake API and the stub packages, for where the real are out of reach.
+"""The embedded BigQuery, the fake API and the stub packages, in place of the real ones.
 
-Nothing that runs in production imports from here.
+Production code imports nothing from here.
 """

@@ -1,7 +1,7 @@
 """`python -m local -- COMMAND...`: run a command against an embedded BigQuery and API.
 
 The servers listen on free loopback ports while the command runs, and are stopped when it ends;
-the exit status is the command's. Tables are kept in `.local/` (LOCAL_DIR) from run to run. If
+the exit status is the command's. Tables stay in `.local/` (LOCAL_DIR) between runs. If
 RANDOMUSER_URL is set, in the environment or in `.env`, no fake API is started.
 """
 
@@ -20,12 +20,12 @@ from local.api import serve
 from local.bigquery import NotStartedError, bigquery
 
 PROJECT = "local-project"
-# A library of dbt's warns in `dbt docs generate` of what no user of it can mend.
-WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
+# agate, a dependency of dbt, warns in `dbt docs generate`, and users of dbt cannot prevent it.
+IGNORED_WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
 
 
 def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
-    """What a command needs to find the servers: this environment and the settings on top."""
+    """Return this environment with the settings by which a command finds the servers."""
     programs = Path(sys.executable).parent
     return os.environ | {
         "BIGQUERY_EMULATOR_HOST": warehouse_url,
@@ -39,28 +39,28 @@ def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
 
 @contextmanager
 def api() -> Iterator[str]:
-    """Yield the URL of the API that is set or, while the block runs, of the fake API."""
+    """Yield the URL in RANDOMUSER_URL, or the URL of a fake API that runs during the block."""
     name = "RANDOMUSER_URL"
     if url := os.environ.get(name) or dotenv_values(".env").get(name):
-        print(f"local: users come from {redact(url)} ({name})", file=sys.stderr)
+        print(f"local: the users come from {redact(url)} ({name})", file=sys.stderr)
         yield url
         return
     with serve() as url:
-        print(f"local: users are made up by a fake API, unless {name} is set", file=sys.stderr)
+        print(f"local: the users come from a fake API, because {name} is not set", file=sys.stderr)
         yield url
 
 
 def run(command: list[str]) -> int:
-    """Run `command` beside the servers and return its exit status."""
+    """Run `command` while both servers run, and return its exit status."""
     data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
     with bigquery(data_dir / "bigquery") as warehouse_url, api() as api_url:
         try:
-            quiet = {"PYTHONWARNINGS": f"{os.environ.get('PYTHONWARNINGS', '')},{WARNINGS}"}
+            quiet = {"PYTHONWARNINGS": f"{os.environ.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"}
             process = subprocess.Popen(command, env=environment(warehouse_url, api_url) | quiet)
         except OSError as error:
             print(f"local: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
             return 127
-        # Ctrl-C reaches the command by itself, and the servers outlive it by a moment.
+        # Ctrl-C reaches the command directly; the servers stop after the command.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         status = process.wait()
@@ -68,7 +68,7 @@ def run(command: list[str]) -> int:
 
 
 def main() -> int:
-    """Read the command from the command line and run it."""
+    """Run the command of the command line."""
     command = sys.argv[2:] if sys.argv[1:2] == ["--"] else sys.argv[1:]
     if command[:1] in (["-h"], ["--help"]):
         print(__doc__)

@@ -1,8 +1,8 @@
-"""`python -m local.airflow`: Airflow with the DAG, on whatever the environment names.
+"""`python -m local.airflow`: run Airflow with the DAG, in the environment that is set.
 
 `make airflow` runs it on the embedded BigQuery: `python -m local -- python -m local.airflow`. Its
 files are in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
-With arguments it runs `airflow` with them on what is kept there: `... local.airflow dags list`.
+With arguments it runs `airflow` with them, on the same files: `... local.airflow dags list`.
 """
 
 import os
@@ -18,17 +18,17 @@ from pathlib import Path
 import requests
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = ROOT / ".venv/airflow/bin/airflow"
-USUAL_PORT = 8080
-SECONDS_TO_START = 300  # on a busy machine; usually a quarter of a minute
-SECONDS_TO_STOP = 30
-# Not `airflow standalone`: SIGTERM leaves what it started behind, it stays when a part of it dies,
-# and its servers of logs listen on every interface. The page reads logs from the disk.
+AIRFLOW = ROOT / ".venv/airflow/bin/airflow"
+DEFAULT_PORT = 8080
+START_TIMEOUT_SECONDS = 300  # on a busy machine; usually it takes 15
+STOP_TIMEOUT_SECONDS = 30
+# Not `airflow standalone`: after SIGTERM its child processes go on, it does not end when one of
+# them dies, and its log servers listen on all interfaces. The web page reads the logs from disk.
 COMPONENTS = ("api-server", "dag-processor", "scheduler --skip-serve-logs")
 
 
 def environment(home: Path, port: int) -> dict[str, str]:
-    """What Airflow's programs need, in `home`: this environment and the settings on top."""
+    """Return this environment with the settings of Airflow, with its files in `home`."""
     url = f"http://127.0.0.1:{port}"
     return os.environ | {
         "AIRFLOW_HOME": str(home),
@@ -36,9 +36,9 @@ def environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        # No password: only this machine can reach the page.
+        # No password: only this machine can reach the web page.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        # In a container loopback would be the container's own: compose.yaml says who may come in.
+        # A container must not listen on its own loopback; compose.yaml limits the access.
         "AIRFLOW__API__HOST": os.environ.get("AIRFLOW__API__HOST", "127.0.0.1"),
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
@@ -49,73 +49,75 @@ def environment(home: Path, port: int) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return Airflow's usual port where it is free, else one that is."""
-    for port in (int(os.environ.get("AIRFLOW__API__PORT", USUAL_PORT)), 0):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)) as one:
-            return int(one.getsockname()[1])
+    """Return Airflow's default port if it is free, otherwise another free port."""
+    for port in (int(os.environ.get("AIRFLOW__API__PORT", DEFAULT_PORT)), 0):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)) as server:
+            return int(server.getsockname()[1])
     raise OSError("no free port")
 
 
 def run(home: Path, port: int) -> int:
-    """Run Airflow's components until one of them ends, or until SIGINT or SIGTERM."""
+    """Run Airflow's components until a component ends, or until SIGINT or SIGTERM."""
     home.mkdir(parents=True, exist_ok=True)
     env = environment(home, port)
     url = env["AIRFLOW__API__BASE_URL"]
     with ExitStack() as stack:
 
         def start(command: str) -> "subprocess.Popen[bytes]":
-            words = command.split()
-            log = stack.enter_context((home / f"{words[0]}.log").open("w"))
-            # In a session of its own: Ctrl-C is for this process, that stops them.
-            started = subprocess.Popen(
-                [PROGRAM, *words], env=env, stdout=log, stderr=log, start_new_session=True
+            arguments = command.split()
+            log = stack.enter_context((home / f"{arguments[0]}.log").open("w"))
+            # In a new session, so that Ctrl-C reaches only this process, which stops the component.
+            process = subprocess.Popen(
+                [AIRFLOW, *arguments], env=env, stdout=log, stderr=log, start_new_session=True
             )
-            stack.callback(stop, started)
-            return started
+            stack.callback(stop, process)
+            return process
 
-        migrated = start("db migrate").wait() == 0
-        processes = [start(it) for it in COMPONENTS if migrated]
-        shown, until = False, time.monotonic() + SECONDS_TO_START
-        while {it.poll() for it in processes} == {None} and (shown or time.monotonic() < until):
-            if not shown and answers(url):
-                shown = True
+        is_migrated = start("db migrate").wait() == 0
+        processes = [start(component) for component in COMPONENTS if is_migrated]
+        has_started, deadline = False, time.monotonic() + START_TIMEOUT_SECONDS
+        while {process.poll() for process in processes} == {None} and (
+            has_started or time.monotonic() < deadline
+        ):
+            if not has_started and is_reachable(url):
+                has_started = True
                 print(f"Airflow: {url}/dags/randomuser (Ctrl-C stops it)", flush=True)
             time.sleep(0.5)
-    print(f"airflow: it did not start or did not last: {home}/*.log say why", file=sys.stderr)
+    print(f"airflow: a component did not start or has ended: see {home}/*.log", file=sys.stderr)
     return 1
 
 
-def answers(url: str) -> bool:
-    """Whether the page is there."""
+def is_reachable(url: str) -> bool:
+    """Return whether the web page responds."""
     with suppress(requests.RequestException):
         return requests.get(f"{url}/api/v2/version", timeout=5).ok
     return False
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a component and what it started."""
+    """Stop a component and its child processes."""
     process.terminate()
     try:
-        process.wait(SECONDS_TO_STOP)
+        process.wait(STOP_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def main() -> int:
-    """Run Airflow in LOCAL_DIR, or one command of its own."""
+    """Run Airflow in LOCAL_DIR, or one `airflow` command."""
     home = Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "airflow"
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         if command := sys.argv[1:]:
-            env = environment(home, USUAL_PORT)
-            return subprocess.run([PROGRAM, *command], env=env, check=False).returncode
+            env = environment(home, DEFAULT_PORT)
+            return subprocess.run([AIRFLOW, *command], env=env, check=False).returncode
         return run(home, free_port())
     except KeyboardInterrupt:
         return 0
     except FileNotFoundError:
-        print("airflow: it is not installed: run `make airflow`", file=sys.stderr)
+        print("airflow: Airflow is not installed: run `make airflow`", file=sys.stderr)
     return 1
 
 

@@ -1,6 +1,6 @@
 """Starts and stops the embedded BigQuery.
 
-`python -m local.bigquery` serves the tables in LOCAL_DIR until it is interrupted, on loopback by
+`python -m local.bigquery` serves the tables in LOCAL_DIR until SIGINT or SIGTERM, on loopback by
 default.
 """
 
@@ -15,12 +15,12 @@ from pathlib import Path
 
 
 class NotStartedError(RuntimeError):
-    """The embedded BigQuery ended before it was ready; the text says why and what to do."""
+    """The embedded BigQuery ended before it was ready; the message says why and what to do."""
 
 
 @contextmanager
 def bigquery(data_dir: Path) -> Iterator[str]:
-    """Serve the tables in `data_dir` and yield the URL; raises NotStartedError."""
+    """Serve the tables in `data_dir` and yield the URL; raise NotStartedError if that fails."""
     process, url = start(data_dir)
     try:
         yield url
@@ -35,8 +35,8 @@ def start(
 ) -> "tuple[subprocess.Popen[bytes], str]":
     """Serve the tables in `data_dir` until the process's standard input is closed.
 
-    `port` 0 is a free one, that of last time if possible. Returns the process and the URL; raises
-    NotStartedError.
+    `port` 0 means a free port, the previous one if possible. Returns the process and the URL;
+    raises NotStartedError if the process ends at once.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "bigquery.log"
@@ -48,24 +48,24 @@ def start(
             stdout=output,
             stderr=output,
             pass_fds=[port_fd],
-            start_new_session=True,  # Ctrl-C is for the command; this stops after it
+            start_new_session=True,  # Ctrl-C must reach only the command, which ends first
         )
     os.close(port_fd)
     with os.fdopen(port_pipe) as pipe:
-        listening = pipe.readline().strip()
-    if not listening:
+        actual_port = pipe.readline().strip()
+    if not actual_port:
         process.communicate()
-        raise NotStartedError(_why(data_dir, log))
-    return process, f"http://{host}:{listening}"
+        raise NotStartedError(_explain_failure(data_dir, log))
+    return process, f"http://{host}:{actual_port}"
 
 
-def _why(data_dir: Path, log: Path) -> str:
+def _explain_failure(data_dir: Path, log: Path) -> str:
     if "Could not set lock on file" in log.read_text():
         return (
-            f"the tables in {data_dir} are in use by another `python -m local`: let it end first, "
-            "or set LOCAL_DIR to another folder"
+            f"the tables in {data_dir} are in use by another `python -m local`: wait until it "
+            "ends, or set LOCAL_DIR to another folder"
         )
-    return f"the embedded BigQuery did not start; {log} says why"
+    return f"the embedded BigQuery did not start: see {log}"
 
 
 def main() -> int:

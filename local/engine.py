@@ -1,4 +1,4 @@
-"""The DuckDB under the embedded BigQuery: as fast and as strict as the project needs it."""
+"""The DuckDB of the embedded BigQuery, with the speed and strictness that the project needs."""
 
 import re
 from collections import defaultdict
@@ -16,7 +16,7 @@ _TYPE = re.compile(
 )
 _TIMESTAMP = re.compile(r"TRY_CAST\((JSON_VALUE\([^()]*\) ->> '\$') AS TIMESTAMPTZ\)")
 FUNCTIONS = [
-    # DuckDB knows years of any length, 24 o'clock, infinity and more; BigQuery what it can write
+    # DuckDB accepts years of any length, 24:00, infinity and more, BigQuery only its own format.
     r"""timestamp_in_bigquery(text) AS CASE
         WHEN regexp_full_match(
             text,
@@ -25,7 +25,7 @@ FUNCTIONS = [
         ) AND text >= '0001'
         THEN TRY_CAST(text AS TIMESTAMPTZ)
     END""",
-    # DuckDB, and with it the emulator, has names of its own for the types of JSON
+    # DuckDB, and so the emulator, has other names for the types of JSON.
     """type_in_bigquery(type) AS replace(replace(replace(replace(replace(
         lower(type), 'varchar', 'string'), 'double', 'number'),
         'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
@@ -35,39 +35,39 @@ _MERGE = re.compile(r"^(?:\s|/\*.*?\*/)*MERGE\b", re.DOTALL)
 
 
 class Engine(DuckDBEngine):
-    """DuckDB as the emulator runs it, but for loading, for payloads and for `merge`."""
+    """The emulator's DuckDB engine, changed for loading, for payloads and for `merge`."""
 
     async def start(self) -> None:
-        """Open the tables; DuckDB replays what a killed run left in its write-ahead log."""
+        """Open the tables; DuckDB replays the write-ahead log of a killed run."""
         await super().start()
-        # By default every 16 MB of changes are compressed into the file, also those to the table
-        # that a load goes through and drops. What is still in the log goes in when this stops.
+        # By default DuckDB compresses every 16 MB of changes into the file, even those to a landing
+        # table, which is dropped soon. The rest of the log is written when the engine stops.
         self.execute("SET checkpoint_threshold = '4GB'")
-        # Payloads are all different: to look for what repeats in them takes longer than to write.
+        # No two payloads are equal: looking for repeated values takes longer than writing them.
         self.execute("SET disabled_compression_methods = 'dictionary,fsst'")
         for function in FUNCTIONS:
             self.execute(f"CREATE OR REPLACE MACRO {function}")
 
     def execute(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
-        """Run one statement of DuckDB's SQL; raises duckdb.Error."""
-        if _MERGE.search(sql) and super().execute(twice_matched(sql), parameters).fetchone():
+        """Run one statement of DuckDB's SQL; raise duckdb.Error if it fails."""
+        if _MERGE.search(sql) and super().execute(double_match_query(sql), parameters).fetchone():
             raise duckdb.InvalidInputException(
                 "UPDATE/MERGE must match at most one source row for each target row"
             )
-        sql = _TYPE.sub(_bigquery_type, sql)
+        sql = _TYPE.sub(_call_type_macro, sql)
         sql = _TIMESTAMP.sub(r"TIMESTAMP_IN_BIGQUERY(\1)", sql)
         return super().execute(parse_once(sql), parameters)
 
 
-def _bigquery_type(found: re.Match[str]) -> str:
-    """Return DuckDB's type of a JSON value, with the path within it as the second argument."""
-    return f"TYPE_IN_BIGQUERY(JSON_TYPE({', '.join(filter(None, found.groups()))}))"
+def _call_type_macro(match: re.Match[str]) -> str:
+    """Return the call of `type_in_bigquery` for a JSON value, or for a path within it."""
+    return f"TYPE_IN_BIGQUERY(JSON_TYPE({', '.join(filter(None, match.groups()))}))"
 
 
-def twice_matched(merge: str) -> str:
-    """Return a query for a row of the target that two rows of the source match.
+def double_match_query(merge: str) -> str:
+    """Return a query for a target row that two source rows match.
 
-    BigQuery refuses such a `merge`; DuckDB lets one of them win.
+    BigQuery refuses such a `merge`; DuckDB uses one of the two rows.
     """
     tree = sqlglot.parse_one(merge, read="duckdb")
     target = tree.this
@@ -77,21 +77,21 @@ def twice_matched(merge: str) -> str:
 
 
 def parse_once(sql: str) -> str:
-    """Return DuckDB's `sql` with all the fields of a JSON column taken out of it in one go.
+    """Return DuckDB's `sql` with one call for all fields of a JSON column.
 
-    BigQuery keeps JSON in columns and reads of it what is asked for. DuckDB keeps text, and
-    parses all of it anew for each field, but takes a list of paths as well, and computes what is
-    the same in many expressions once.
+    BigQuery stores JSON in columns and reads only the requested fields. DuckDB stores text and
+    parses all of it again for each field. But DuckDB also accepts a list of paths, and evaluates
+    an expression that is repeated only once.
     """
     paths = defaultdict[str, dict[str, int]](dict)
     for column, path in _FIELD.findall(sql):
         paths[column].setdefault(path, len(paths[column]) + 1)
 
-    def listed(found: re.Match[str]) -> str:
-        column, path = found.groups()
+    def index_list(match: re.Match[str]) -> str:
+        column, path = match.groups()
         fields = paths[column]
         if len(fields) == 1:
-            return found[0]
+            return match[0]
         return f"(JSON_VALUE({column}, [{', '.join(fields)}])[{fields[path]}])"
 
-    return _FIELD.sub(listed, sql)
+    return _FIELD.sub(index_list, sql)

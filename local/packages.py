@@ -1,8 +1,8 @@
-"""Puts the dbt packages in place: `python -m local.packages`, at the top of the project.
+"""Install the dbt packages: `python -m local.packages`, in the root folder of the project.
 
-Runs `dbt deps` where the dbt hub can be reached, and copies the stubs in `local/dbt_packages`
-where it cannot. Packages that are there already are left alone. Stubs do not count as there:
-the first run that reaches the hub replaces them.
+It runs `dbt deps` if the dbt hub is reachable, and otherwise copies the stubs in
+`local/dbt_packages`. Installed packages are not changed. A stub is not an installed package: the
+first run that reaches the hub replaces it.
 """
 
 import os
@@ -20,35 +20,35 @@ DBT = str(Path(sys.executable).with_name("dbt"))
 
 
 def install_path(project: Path) -> Path:
-    """Where dbt looks for the packages of `project`."""
+    """Return the folder in which dbt looks for the packages of `project`."""
     settings: dict[str, str] = yaml.safe_load((project / "dbt_project.yml").read_text())
     return project / settings.get("packages-install-path", "dbt_packages")
 
 
 def is_real(package: Path) -> bool:
-    """Whether `package` is the folder of a dbt package and no stub."""
+    """Return whether `package` is the folder of a dbt package and not a stub."""
     settings = package / "dbt_project.yml"
     return settings.exists() and "version: 0.0.0-" not in settings.read_text()
 
 
-def hub_fault() -> str:
-    """Why the hub cannot be reached; empty if it can.
+def check_hub() -> str:
+    """Return why the hub is not reachable, or "" if it is.
 
-    Found out ahead of `dbt deps`, which deletes the packages that are there and then tries the
-    hub six times, for up to thirty seconds each.
+    This is checked before `dbt deps`, which deletes the installed packages and then tries the hub
+    six times, for up to thirty seconds each.
     """
     hub = os.environ.get("DBT_PACKAGE_HUB_URL") or "https://hub.getdbt.com/"
     try:
-        requests.head(f"{hub}api/v1/index.json", timeout=3)  # any answer will do, dbt judges it
+        requests.head(f"{hub}api/v1/index.json", timeout=3)  # any response will do, dbt checks it
     except requests.RequestException as error:
-        return f"{hub} cannot be reached ({type(error).__name__})"
+        return f"{hub} is not reachable ({type(error).__name__})"
     return ""
 
 
-def packages_fault(project: Path) -> str:
-    """What dbt finds wrong with packages.yml without the hub; empty if nothing."""
-    # dbt is done before it needs the hub if package-lock.yml fits packages.yml. If not, it has
-    # at least read packages.yml by then.
+def check_packages_yml(project: Path) -> str:
+    """Return the error that dbt reports in packages.yml without the hub, or "" if none."""
+    # If package-lock.yml matches packages.yml, dbt ends before it needs the hub. If not, dbt has at
+    # least read packages.yml.
     command = [DBT, "--no-use-colors", "deps", "--lock"]
     check = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     if check.returncode == 0 or "External connection exception" in check.stdout:
@@ -57,28 +57,28 @@ def packages_fault(project: Path) -> str:
 
 
 def main() -> None:
-    """Put the packages of the project in the working directory in place."""
+    """Install the packages of the project in the working directory."""
     project = Path.cwd()
     target = install_path(project)
     packages_yml = (project / "packages.yml").read_text()
-    # No YAML parser: whether the file is right is for dbt to say.
+    # Without a YAML parser, because dbt validates the file.
     names = re.findall(r"^\s*- package:\s*[\w-]+/(\w+)", packages_yml, re.MULTILINE)
     missing = [name for name in names if not is_real(target / name)]
     if names and not missing:
         return
-    fault = hub_fault()
-    if not fault:
+    hub_error = check_hub()
+    if not hub_error:
         if subprocess.run([DBT, "deps"], cwd=project, check=False).returncode:
-            sys.exit("dbt deps failed, see above; no stubs were put in place")
+            sys.exit("dbt deps failed, see above; no stubs were installed")
         return
-    if broken := packages_fault(project):
-        sys.exit(f"{broken}\ndbt deps cannot use packages.yml; no stubs were put in place")
+    if file_error := check_packages_yml(project):
+        sys.exit(f"{file_error}\ndbt deps cannot use packages.yml; no stubs were installed")
     if unknown := [name for name in missing if not (STUBS / name).exists()]:
-        sys.exit(f"{fault}, and {STUBS} has no stub for {', '.join(unknown)}")
+        sys.exit(f"{hub_error}, and {STUBS} has no stub for {', '.join(unknown)}")
     for name in missing:
         shutil.rmtree(target / name, ignore_errors=True)
         shutil.copytree(STUBS / name, target / name)
-    print(f"{fault}: stubs used for {', '.join(missing)}")
+    print(f"{hub_error}: stubs used for {', '.join(missing)}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The dbt packages: the stubs come to the right verdicts, and to those of the real ones.
+"""The stub dbt packages return the same results as the real packages on BigQuery.
 
-`TABLE` holds what the real macros find on BigQuery. dbt runs all of it on the embedded BigQuery,
-with the stubs and, where they are installed, with the real packages: by `dbt deps`, or by hand
-into `dbt_packages/`.
+`MACRO_CASES` has the failures that the real macros return on BigQuery. dbt runs all cases on the
+embedded BigQuery with the stubs and, if they are installed (by `dbt deps`, or by hand into
+`dbt_packages/`), with the real packages.
 """
 
 import json
@@ -19,9 +19,9 @@ from local.packages import DBT, STUBS, install_path, is_real
 
 PROJECT = Path(__file__).parents[3]
 
-# `all_rows` has a null, an empty string, two equal rows, two rows equal in their nulls, numbers on
-# a boundary and just beyond it, letters beyond ASCII, and text that regular expressions heed. It
-# has no tests: a model that fails one keeps those after it from being built.
+# `all_rows` has a null, an empty string, two equal rows, two rows equal in their nulls, numbers at
+# and beyond a boundary, letters beyond ASCII, and special characters of regular expressions. It has
+# no tests, because dbt skips the models after a model with a failed test.
 MODELS = {
     "all_rows": r"""
         select 1 as id, 'abc' as word, 'x' as team, 0 as points, date '2024-02-29' as day
@@ -44,18 +44,23 @@ MODELS = {
     "empty": "select * from {{ ref('all_rows') }} where false",
 }
 
-# For each macro: what it does, in which model (and column), how many failures it is to find (none:
-# it is to end in an error), and its arguments. `where` is dbt's own, not an argument.
-TABLE: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
+# For each macro: the title of the case, the model (and column), the expected number of failures
+# (None: an error), and the arguments of the macro. `where` is a config of dbt, not an argument.
+MACRO_CASES: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
     "dbt_utils.expression_is_true": [
-        ("passes where it holds", "clean", 0, {"expression": "points between 0 and 100"}),
-        ("passes no rows at all", "empty", 0, {"expression": "false"}),
-        ("passes nulls", "dirty", 2, {"expression": "points between 0 and 100"}),
-        ("fails where any part is false", "dirty", 2, {"expression": "points > 0 and id > 0"}),
-        ("takes an expression with an or", "dirty", 1, {"expression": "points > 0 or id < 3"}),
-        ("begins with the column", "dirty.points", 2, {"expression": "> 0"}),
         (
-            "keeps to dbt's where",
+            "passes where the expression is true",
+            "clean",
+            0,
+            {"expression": "points between 0 and 100"},
+        ),
+        ("passes without rows", "empty", 0, {"expression": "false"}),
+        ("passes nulls", "dirty", 2, {"expression": "points between 0 and 100"}),
+        ("fails if any part is false", "dirty", 2, {"expression": "points > 0 and id > 0"}),
+        ("accepts an expression with or", "dirty", 1, {"expression": "points > 0 or id < 3"}),
+        ("puts the column before the expression", "dirty.points", 2, {"expression": "> 0"}),
+        (
+            "applies the where of dbt",
             "dirty",
             1,
             {"expression": "points >= 0", "where": "team = 'x'"},
@@ -63,56 +68,56 @@ TABLE: dict[str, list[tuple[str, str, int | None, dict[str, Any]]]] = {
     ],
     "dbt_expectations.expect_column_values_to_match_regex": [
         ("passes letters beyond ASCII", "clean.word", 0, {"regex": "^.{3}$"}),
-        ("passes no rows at all", "empty.word", 0, {"regex": "^x$"}),
+        ("passes without rows", "empty.word", 0, {"regex": "^x$"}),
         ("fails all but nulls and matches", "dirty.word", 7, {"regex": "^[a-z]+$"}),
-        ("searches where not anchored", "dirty.word", 7, {"regex": "b"}),
-        ("fails an empty string always", "dirty.word", 7, {"regex": "^[a-z]*$"}),
-        ("fails all for an empty pattern", "dirty.word", 9, {"regex": ""}),
+        ("searches if not anchored", "dirty.word", 7, {"regex": "b"}),
+        ("always fails an empty string", "dirty.word", 7, {"regex": "^[a-z]*$"}),
+        ("fails all rows for an empty pattern", "dirty.word", 9, {"regex": ""}),
         ("matches one letter beyond ASCII", "dirty.word", 8, {"regex": "^é"}),
         ("matches any character but a new line", "dirty.word", 6, {"regex": "a.c"}),
         ("reads a raw pattern", "dirty.word", 8, {"regex": r"a\.c", "is_raw": True}),
-        ("unescapes one that is not raw", "dirty.word", 8, {"regex": r"a\\.c"}),
-        ("takes an escaped quote", "dirty.word", 8, {"regex": r"it\'s"}),
-        ("breaks on an unknown escape", "clean.word", None, {"regex": r"\S"}),
-        ("takes brackets", "dirty.word", 8, {"regex": r"\[a\] \\d\+$", "is_raw": True}),
-        ("takes alternatives", "dirty.word", 6, {"regex": "^(?:abc|ABC)$"}),
-        ("takes a capturing group", "dirty.word", 7, {"regex": "^a(b)c$"}),
-        ("takes a flag", "dirty.word", 6, {"regex": "^abc$", "flags": "i"}),
-        ("takes a flag for new lines", "dirty.word", 5, {"regex": "a.c", "flags": "s"}),
+        ("unescapes a pattern that is not raw", "dirty.word", 8, {"regex": r"a\\.c"}),
+        ("accepts an escaped quote", "dirty.word", 8, {"regex": r"it\'s"}),
+        ("raises an error for an unknown escape", "clean.word", None, {"regex": r"\S"}),
+        ("accepts brackets", "dirty.word", 8, {"regex": r"\[a\] \\d\+$", "is_raw": True}),
+        ("accepts alternatives", "dirty.word", 6, {"regex": "^(?:abc|ABC)$"}),
+        ("accepts a capturing group", "dirty.word", 7, {"regex": "^a(b)c$"}),
+        ("accepts a flag", "dirty.word", 6, {"regex": "^abc$", "flags": "i"}),
+        ("accepts a flag for new lines", "dirty.word", 5, {"regex": "a.c", "flags": "s"}),
         (
-            "takes flags with a raw pattern",
+            "accepts flags with a raw pattern",
             "dirty.word",
             8,
             {"regex": r"^A\.C$", "is_raw": True, "flags": "is"},
         ),
         (
-            "keeps to the row condition",
+            "applies the row condition",
             "dirty.word",
             1,
             {"regex": "^abc$", "row_condition": "team = 'x'"},
         ),
         (
-            "keeps to a row condition with an or",
+            "applies a row condition with or",
             "dirty.word",
             2,
             {"regex": "^abc$", "row_condition": "team = 'x' or team = 'z'"},
         ),
     ],
 }
-# What the real macros find on the emulator, where that is not what they find on BigQuery.
+# The failures of the real macros on the emulator, where they differ from BigQuery.
 REAL_ON_EMULATOR = {
     # BigQuery's regexp_instr is 0 for an empty string; the emulator's is 1 if the pattern matches.
-    "fails an empty string always": 6,
+    "always fails an empty string": 6,
     # BigQuery: "Illegal escape sequence"; the emulator keeps the backslash.
-    "breaks on an unknown escape": 0,
+    "raises an error for an unknown escape": 0,
 }
 
 
 class Case(NamedTuple):
-    """A line of the table."""
+    """A case of a macro."""
 
     test: str
-    says: str
+    title: str
     target: str
     failures: int | None
     arguments: dict[str, Any]
@@ -123,25 +128,25 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        return re.sub(r"\W+", "_", f"{self.test} {self.says}")
+        return re.sub(r"\W+", "_", f"{self.test} {self.title}")
 
 
-CASES = [Case(test, *line) for test, lines in TABLE.items() for line in lines]
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.test} {case.says}")
-each_macro = pytest.mark.parametrize("test", TABLE)
+CASES = [Case(test, *line) for test, lines in MACRO_CASES.items() for line in lines]
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.test} {case.title}")
+each_macro = pytest.mark.parametrize("test", MACRO_CASES)
 Results = dict[str, dict[str, Any]]
 
 
 def real_packages() -> dict[str, Path]:
-    """The folders of the real packages that are installed."""
-    places = [PROJECT / "dbt_packages", install_path(PROJECT)]
+    """Return the folders of the installed real packages."""
+    parents = [PROJECT / "dbt_packages", install_path(PROJECT)]
     return {
-        folder.name: folder for place in places for folder in place.glob("*") if is_real(folder)
+        folder.name: folder for parent in parents for folder in parent.glob("*") if is_real(folder)
     }
 
 
 def write_project(folder: Path, packages: Path) -> None:
-    """Write a dbt project with all models, and the cases on the macros that `packages` has."""
+    """Write a dbt project with all models, and the cases of the macros in `packages`."""
     models: dict[str, dict[str, Any]] = {name: {"name": name, "data_tests": []} for name in MODELS}
     for case in CASES:
         if (packages / case.package).exists():
@@ -151,7 +156,7 @@ def write_project(folder: Path, packages: Path) -> None:
             entry = {"name": case.name, "arguments": arguments, "config": config}
             models[model]["data_tests"].append({case.test: entry})
     settings = {
-        "name": "verdicts",
+        "name": "stub_cases",
         "profile": "randomuser",
         "packages-install-path": str(packages),
         "models": {"+materialized": "table"},
@@ -167,9 +172,9 @@ def write_project(folder: Path, packages: Path) -> None:
 
 @pytest.fixture(scope="module")
 def results(warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
-    """What dbt says of each case: with the stubs, and with the real packages if there are any.
+    """Return dbt's result of each case with the stubs, and with installed real packages.
 
-    Two runs, as no project can have both: dbt mixes up tests of one name in two packages.
+    These are two runs, because dbt cannot tell tests of the same name in two packages apart.
     """
     scratch = tmp_path_factory.mktemp("dbt_packages")
     sets = {"stub": STUBS}
@@ -198,19 +203,19 @@ def results(warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         output, _ = process.communicate()
         path = scratch / name / "target" / "run_results.json"
         assert path.exists(), output
-        found = json.loads(path.read_text())["results"]
-        by_name[name] = {result["unique_id"].split(".")[2]: result for result in found}
+        case_results = json.loads(path.read_text())["results"]
+        by_name[name] = {result["unique_id"].split(".")[2]: result for result in case_results}
     return by_name
 
 
-def agree(result: dict[str, Any], failures: int | None) -> None:
-    """Check status and failures, and show what dbt says if they are others."""
+def check_result(result: dict[str, Any], failures: int | None) -> None:
+    """Check status and number of failures of a result, and show dbt's message if they differ."""
     status = "error" if failures is None else "fail" if failures else "pass"
     assert (result["status"], result["failures"]) == (status, failures), result["message"]
 
 
 def skip_without_real(package: str) -> Path:
-    """The folder of the real package; skips the test if it is not installed."""
+    """Return the folder of the real package; skip the test if it is not installed."""
     installed = real_packages()
     if package not in installed:
         pytest.skip(f"the real {package} is not installed: `dbt deps` needs the dbt hub")
@@ -218,18 +223,18 @@ def skip_without_real(package: str) -> Path:
 
 
 @each_case
-def test_a_stub_comes_to_the_verdict_of_the_table(case: Case, results: dict[str, Results]) -> None:
-    agree(results["stub"][case.name], case.failures)
+def test_stub_returns_expected_failures(case: Case, results: dict[str, Results]) -> None:
+    check_result(results["stub"][case.name], case.failures)
 
 
 @each_case
-def test_the_real_macro_comes_to_the_same_verdict(case: Case, results: dict[str, Results]) -> None:
+def test_real_macro_returns_expected_failures(case: Case, results: dict[str, Results]) -> None:
     skip_without_real(case.package)
-    agree(results["real"][case.name], REAL_ON_EMULATOR.get(case.says, case.failures))
+    check_result(results["real"][case.name], REAL_ON_EMULATOR.get(case.title, case.failures))
 
 
-def arguments(package: Path, macro: str) -> list[str]:
-    """The arguments of a generic test as its source declares them, defaults included."""
+def read_arguments(package: Path, macro: str) -> list[str]:
+    """Return the arguments of a generic test, with defaults, as its source declares them."""
     source = "".join(path.read_text() for path in package.glob("macros/**/*.sql"))
     declared = re.search(rf"{{%-?\s*test {macro}\((.*?)\)\s*-?%}}", source, re.DOTALL)
     assert declared, f"{package} has no test {macro}"
@@ -237,21 +242,23 @@ def arguments(package: Path, macro: str) -> list[str]:
 
 
 @each_macro
-def test_a_stub_takes_the_arguments_of_the_real_macro(test: str) -> None:
+def test_stub_has_arguments_of_real_macro(test: str) -> None:
     package, _, macro = test.partition(".")
     real = skip_without_real(package)
-    assert arguments(STUBS / package, macro) == arguments(real, macro)
+    assert read_arguments(STUBS / package, macro) == read_arguments(real, macro)
 
 
-def test_every_stub_is_in_the_table_and_every_line_of_the_table_has_one() -> None:
-    assert {f"{p.parents[1].name}.{p.stem}" for p in STUBS.glob("*/macros/*.sql")} == set(TABLE)
+def test_every_stub_has_cases() -> None:
+    assert {f"{p.parents[1].name}.{p.stem}" for p in STUBS.glob("*/macros/*.sql")} == set(
+        MACRO_CASES
+    )
 
 
-def test_there_are_stubs_for_exactly_the_macros_that_the_project_calls() -> None:
+def test_stubs_are_the_macros_that_the_project_calls() -> None:
     macro = r"(?:dbt_utils|dbt_expectations)\.\w+"
     called: set[str] = set()
     for folder in ("models", "tests", "snapshots", "macros"):
         for path in (PROJECT / folder).rglob("*"):
             if path.suffix in {".sql", ".yml"}:
                 called |= set(re.findall(rf"(?<=- ){macro}|{macro}(?=\()", path.read_text()))
-    assert called == set(TABLE)
+    assert called == set(MACRO_CASES)

@@ -1,8 +1,8 @@
-"""What the embedded BigQuery does otherwise is watched, so that no workaround outlives its reason.
+"""The limits of the embedded BigQuery, so that a workaround is removed when it is not needed.
 
-Each limit of emulator_limits.toml is looked at on the package's own server, without the patches of
-local/emulator.py. A test that fails means that the emulator has changed, not that the project is
-wrong; it says what can go now, which stands in docs/local-bigquery.md.
+Each limit of emulator_limits.toml is checked on the package's own server, without the patches of
+local/emulator.py. A failed test means that the emulator has changed, not that the project is wrong;
+its message is what docs/local-bigquery.md says to remove.
 """
 
 import gzip
@@ -43,7 +43,7 @@ LIMITS: dict[str, Limit] = tomllib.loads(
 )
 PAGE = (ROOT / "docs/local-bigquery.md").read_text("utf-8")
 ROWS = [[cell.strip() for cell in row.split("|")] for row in re.findall(r"^\|(.*)\|$", PAGE, re.M)]
-DOCUMENTED = {what: cells for what, *cells in ROWS[2:]}  # below the head and its line
+DOCUMENTED = {name: cells for name, *cells in ROWS[2:]}  # without the head of the table
 RETRY = DEFAULT_RETRY.with_timeout(10)
 PACKAGE = "p"  # the project of the package's own server
 FIVE = [ScalarQueryParameter("five", "INT64", 5)]
@@ -51,31 +51,31 @@ FIVE = [ScalarQueryParameter("five", "INT64", 5)]
 
 @contextmanager
 def unpatched(data_dir: Path, home: str) -> Iterator[str]:
-    """Run the package's own server, away from the network; yield what it says until it is up."""
-    bqemulator = str(Path(sys.executable).with_name("bqemulator"))
-    away = {"HTTP_PROXY": "http://127.0.0.1:9", "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false"}
+    """Run the package's own server without network, and yield its output until it is ready."""
+    program = str(Path(sys.executable).with_name("bqemulator"))
+    offline = {"HTTP_PROXY": "http://127.0.0.1:9", "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false"}
     with subprocess.Popen(
-        [bqemulator, "start", "--data-dir", data_dir, "--rest-port", "0", "--grpc-port", "0"],
-        env=os.environ | away | {"HOME": home},
+        [program, "start", "--data-dir", data_dir, "--rest-port", "0", "--grpc-port", "0"],
+        env=os.environ | offline | {"HOME": home},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         assert process.stdout
-        said = ""
-        while "rest.listen" not in said and (line := process.stdout.readline()):
-            said += line
-        rest = Thread(target=process.stdout.read)  # or the pipe is full before long
-        rest.start()
+        output = ""
+        while "rest.listen" not in output and (line := process.stdout.readline()):
+            output += line
+        drain = Thread(target=process.stdout.read)  # otherwise the pipe would fill up
+        drain.start()
         try:
-            yield said
+            yield output
         finally:
             process.terminate()
-            rest.join()
+            drain.join()
 
 
 def prepare(client: Client) -> Client:
-    """Make the dataset that the limits are looked at in."""
+    """Create the dataset in which the limits are checked."""
     dataset = f"{client.project}.limits"
     client.create_dataset(tables.define_dataset(dataset, "US"))
     client.create_table(tables.define_users(f"{dataset}.users"))
@@ -85,11 +85,11 @@ def prepare(client: Client) -> Client:
 
 @pytest.fixture(scope="module")
 def package(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    assert warehouse.url  # its start has put the extension in place that the package needs
-    with unpatched(tmp_path_factory.mktemp("unpatched"), sys.prefix) as said:
-        url = f"http://127.0.0.1:{json.loads(said.splitlines()[-1])['port']}"
-        nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
-        yield prepare(Client(PACKAGE, credentials=nobody, client_options={"api_endpoint": url}))
+    assert warehouse.url  # its start has installed the extension that the package needs
+    with unpatched(tmp_path_factory.mktemp("unpatched"), sys.prefix) as output:
+        url = f"http://127.0.0.1:{json.loads(output.splitlines()[-1])['port']}"
+        anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        yield prepare(Client(PACKAGE, credentials=anonymous, client_options={"api_endpoint": url}))
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +107,10 @@ def load(client: Client, text: str, limit: Limit) -> str:
     file = io.BytesIO(gzip.compress(text.encode()) if "gzip" in limit else text.encode())
     config = LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
     config.write_disposition = limit.get("write_disposition", "WRITE_APPEND")
-    named: dict[str, Any] = {"job_id": limit.get("job_id"), "job_config": config}
-    job = client.load_table_from_file(file, "limits.t", **named)
+    options: dict[str, Any] = {"job_id": limit.get("job_id"), "job_config": config}
+    job = client.load_table_from_file(file, "limits.t", **options)
     job.result(retry=RETRY)
-    return f"says {job.output_rows}"
+    return f"output_rows {job.output_rows}"
 
 
 def bytes_of_a_dry_run(client: Client, _: Path) -> str:
@@ -134,80 +134,77 @@ def rows_of_a_missing_table(client: Client, _: Path) -> str:
     return str(list(client.query_and_wait("select * from limits.missing", retry=RETRY)))
 
 
-def name_of_a_request(client: Client, _: Path) -> str:
+def id_of_a_request(client: Client, _: Path) -> str:
     headers = requests.get(f"{client._connection.API_BASE_URL}/healthz", timeout=10).headers
-    return "named" if "x-correlation-id" in headers else "nameless"
+    return "has an id" if "x-correlation-id" in headers else "has no id"
 
 
 def start_without_home_or_network(_: Client, tmp_path: Path) -> str:
-    with unpatched(tmp_path / "data", str(tmp_path)) as said:
-        return said
+    with unpatched(tmp_path / "data", str(tmp_path)) as output:
+        return output
 
 
-def printed(code: str) -> str:
-    """Give the last line that Python prints; above it may be what the emulator logs."""
+def run_python(code: str) -> str:
+    """Return the last line that the code prints; the lines before may be the emulator's log."""
     output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
     return output.splitlines()[-1]
 
 
-def answer(client: Client, limit: Limit, tmp_path: Path) -> str:
-    """Give what the server answers; a refusal is an answer as well."""
+def run_limit(client: Client, limit: Limit, tmp_path: Path) -> str:
+    """Return the result of a limit on a server: its rows, its output or its error."""
     query(client, "create or replace table limits.t (a int64, b string)")
-    said: object = ""
+    result: object = ""
     try:
-        if "ask" in limit:
-            said = globals()[limit["ask"]](client, tmp_path)
+        if "call" in limit:
+            result = globals()[limit["call"]](client, tmp_path)
         if "code" in limit:
             patch = "" if client.project == PACKAGE else "import local.emulator\n"
-            said = printed(patch + limit["code"])
+            result = run_python(patch + limit["code"])
         for sql in limit.get("run", []):
-            said = query(client, sql, limit.get("job_id"))
+            result = query(client, sql, limit.get("job_id"))
         for text in limit.get("load", []):
-            said = load(client, text, limit)
+            result = load(client, text, limit)
     except GoogleAPIError as error:
-        said = " ".join(f"refused: {error}".split())
+        result = " ".join(f"refused: {error}".split())
     if "load" in limit:
-        said = f"{said}, holds {query(client, 'select count(*) from limits.t')}"
-    return str(said)
+        result = f"{result}, holds {query(client, 'select count(*) from limits.t')}"
+    return str(result)
 
 
-@pytest.mark.parametrize("what", LIMITS)
-def test_the_emulator_is_as_limited_as_the_project_takes_it_to_be(
-    what: str, package: Client, tmp_path: Path
-) -> None:
-    limit = LIMITS[what]
-    said = answer(package, limit, tmp_path)
-    if limit["today"] not in said or limit["bigquery"] in said:
-        like = "as BigQuery does" if limit["bigquery"] in said else "not as BigQuery does"
-        now = f"the emulator now answers {said[:400]}, {like}"
-        pytest.fail(f"no longer true that {what}: {now}: {DOCUMENTED[what][-1]}")
+@pytest.mark.parametrize("name", LIMITS)
+def test_emulator_still_has_limit(name: str, package: Client, tmp_path: Path) -> None:
+    limit = LIMITS[name]
+    result = run_limit(package, limit, tmp_path)
+    is_like_bigquery = limit["bigquery"] in result
+    if limit["emulator"] not in result or is_like_bigquery:
+        difference = "like BigQuery" if is_like_bigquery else "unlike BigQuery"
+        change = f"the emulator now returns {result[:400]}, {difference}"
+        pytest.fail(f"no longer true: {name}: {change}: {DOCUMENTED[name][-1]}")
 
 
-@pytest.mark.parametrize("what", [what for what, limit in LIMITS.items() if "patched" in limit])
-def test_a_patch_makes_the_emulator_do_as_bigquery_does(
-    what: str, project: Client, tmp_path: Path
-) -> None:
-    assert LIMITS[what]["bigquery"] in answer(project, LIMITS[what], tmp_path)
+@pytest.mark.parametrize("name", [name for name, limit in LIMITS.items() if "patched" in limit])
+def test_patch_behaves_like_bigquery(name: str, project: Client, tmp_path: Path) -> None:
+    assert LIMITS[name]["bigquery"] in run_limit(project, LIMITS[name], tmp_path)
 
 
-def test_who_shares_a_parsed_statement_only_looks_at_it() -> None:
-    looks_only = printed("from local.emulator import LOOKS_ONLY; print(*LOOKS_ONLY)").split()
+def test_read_only_steps_do_not_change_trees() -> None:
+    steps = run_python("from local.emulator import READ_ONLY_STEPS; print(*READ_ONLY_STEPS)")
     changes = re.compile(
         r"\.(?:set|append|pop|transform|replace_children|add_comments)\([\"']|\.transform\("
         r"|\.replace\((?![\"'])|\.pop\(\)|\.(?:args|meta)\[[^]]*\] =|\.type = |copy=False"
         r"|(?:qualify|annotate_types|optimize)\("
     )
-    for name in looks_only:
+    for name in steps.split():
         [module] = Path(bqemulator.__file__).parent.rglob(f"{name}.py")
         source = module.read_text("utf-8")
         assert "parse_one" in source, name
         assert changes.findall(source) == [], name
 
 
-def test_every_limit_has_a_row_in_the_docs_that_names_files_of_the_project() -> None:
+def test_docs_have_a_row_for_each_limit() -> None:
     assert list(DOCUMENTED) == list(LIMITS)
     path = re.compile(r"`(\w[\w./-]*/[\w.-]*)`")
-    assert [what for what, cells in DOCUMENTED.items() if not path.search(cells[-1])] == []
+    assert [name for name, cells in DOCUMENTED.items() if not path.search(cells[-1])] == []
     files = set(path.findall(PAGE))
     assert [file for file in files if not (ROOT / file).exists()] == []
     assert {f"macros/local/{file.name}" for file in (ROOT / "macros/local").iterdir()} <= files

@@ -61,7 +61,7 @@ def test_stubs_are_put_in_place_with_one_line_if_the_hub_cannot_be_reached(
 ) -> None:
     run = install(project, closed_hub)
     assert (run.returncode, run.stderr, run.stdout.count("\n")) == (0, "", 1)
-    assert run.stdout.startswith(f"{closed_hub} cannot be reached")
+    assert run.stdout.startswith(f"{closed_hub} is not reachable")
     for package in ("dbt_utils", "dbt_expectations"):
         assert (project / ".venv/dbt_packages" / package / "macros").is_dir()
         assert not is_real(project / ".venv/dbt_packages" / package)

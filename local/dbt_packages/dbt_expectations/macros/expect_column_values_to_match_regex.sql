@@ -2,9 +2,9 @@
     model, column_name, regex, row_condition=none, is_raw=false, flags=""
 ) %}
 
-{#- BigQuery refuses an escape that it does not know. The emulator leaves it as it is. -#}
-{%- set known = "abfnrtv\\?\"'`xXuU01234567" -%}
-{%- for escape in modules.re.findall("\\\\(.)", regex) if escape not in known -%}
+{#- BigQuery refuses an unknown escape; the emulator accepts it. -#}
+{%- set known_escapes = "abfnrtv\\?\"'`xXuU01234567" -%}
+{%- for escape in modules.re.findall("\\\\(.)", regex) if escape not in known_escapes -%}
     {%- if execute and not is_raw -%}
         {{ exceptions.raise_compiler_error(
             "expect_column_values_to_match_regex: BigQuery has no escape \\" ~ escape
@@ -16,8 +16,8 @@
 {%- set pattern = ("(?" ~ flags ~ ")" if flags else "") ~ regex -%}
 {%- set literal = ("r" if is_raw else "") ~ "'" ~ pattern ~ "'" -%}
 
--- a null passes; an empty string matches nothing, not even '^$': BigQuery's regexp_instr
--- is 0 for it, and the length says so where the emulator's is not
+-- a null passes; an empty string matches nothing, not even '^$': regexp_instr returns 0 for it in
+-- BigQuery, but not in the emulator, so the length is checked as well
 select *
 from {{ model }}
 where
