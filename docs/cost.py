@@ -1,7 +1,7 @@
-"""What a statement reads, as BigQuery prunes columns and partitions, and what it bills for that.
+"""Estimates what a statement reads after BigQuery's pruning, and what BigQuery bills for it.
 
-sqlglot resolves names and stars, puts the views' queries in, drops the columns that nobody asks
-for and moves conditions down to the tables. A bound on `loaded_at` counts where it is a constant.
+sqlglot resolves names and stars, inlines the queries of views, drops unused columns and pushes
+conditions down to the tables. A bound on `loaded_at` prunes partitions only if it is a constant.
 """
 
 import math
@@ -22,41 +22,41 @@ from sqlglot.schema import MappingSchema
 
 HOURS = {"HOUR": 1.0, "DAY": 24.0, "MONTH": 730.5}
 USERS, USERS_AN_HOUR, RUNS_A_MONTH = (10**4, 10**6, 10**8), 5_000, 730
-NEW = 7  # hours that a run looks at: the look-back of 6 and the one since the last run
-LEAST, DOLLAR = 10 * 2**20, 2**40 / 6.25  # bytes: for each table of a statement; for $1
+WINDOW_HOURS = 7  # that a run reads: 6 of the look-back and 1 since the last run
+MINIMUM_BYTES, BYTES_PER_DOLLAR = 10 * 2**20, 2**40 / 6.25  # the minimum: per table and statement
 TOTAL = "**a run**"
 
 
 @dataclass
-class Read:
-    """Columns of a table, from so many hours before the statement on."""
+class Scan:
+    """The columns and the hours before the statement that a statement reads of a table."""
 
-    columns: set[str] = field(default_factory=set)  # `*`: an UPDATE may rewrite all of them
-    hours: float = 0.0  # infinitely many: all of it
+    columns: set[str] = field(default_factory=set)  # `*`: an UPDATE may rewrite all columns
+    hours: float = 0.0  # infinite: the whole table
 
 
-class Reader:
-    """Reads statements in their order, and learns what tables and views they make."""
+class ScanEstimator:
+    """Estimates scans of statements in their order, and knows the tables and views they create."""
 
     def __init__(self, tables: Mapping[str, Iterable[str]]) -> None:
         """Start with `tables`: {"project.dataset.table": its columns}."""
-        # {"project.dataset.table": hours of a partition}; of the loader's own at first
-        self.partitions = {it: HOURS["DAY"] for it in tables if it.endswith(".users")}
+        # {"project.dataset.table": hours of a partition}, at first only of the loader's table
+        self.partitions = {name: HOURS["DAY"] for name in tables if name.endswith(".users")}
         self._schema = MappingSchema(dialect="bigquery", normalize=False)
         self._views: dict[str, Any] = {}
         for name, columns in tables.items():
             self._schema.add_table(f"`{name}`", dict.fromkeys(columns, "string"))
 
-    def read(self, sql: str, parameters: Iterable[Any] = ()) -> dict[str, Read]:
-        """Return what a statement reads, by table: of two reads of one, all that either does."""
-        tree, found = parse_one(sql, dialect="bigquery"), defaultdict[str, Read](Read)
+    def estimate(self, sql: str, parameters: Iterable[Any] = ()) -> dict[str, Scan]:
+        """Return the scan of each table; two scans of the same table are united."""
+        tree, scans = parse_one(sql, dialect="bigquery"), defaultdict[str, Scan](Scan)
         query: Any = _query(tree)
-        # BigQuery reads nothing for `limit 0`: github.com/dbt-labs/dbt-bigquery/issues/487
+        # BigQuery scans nothing for `limit 0`: github.com/dbt-labs/dbt-bigquery/issues/487
         if not query or re.search(r"\blimit 0\s*$", sql):
-            return found
+            return scans
         query = qualify(exp.expand(query, self._views), schema=self._schema, dialect="bigquery")
         query = pushdown_predicates(pushdown_projections(query, schema=self._schema))
-        query = pushdown_predicates(query)  # again: into the subqueries that it has moved
+        query = pushdown_predicates(query)  # again, into the moved subqueries
         if isinstance(tree, exp.Create):
             name = _name(tree.find(exp.Table))
             self._schema.add_table(f"`{name}`", dict.fromkeys(query.named_selects, "string"))
@@ -64,17 +64,17 @@ class Reader:
                 self.partitions[name] = HOURS[unit.upper()]
             if tree.kind == "VIEW":
                 self._views[name] = tree.expression
-                return found
+                return scans
         for scope in traverse_scope(query):
             bounds = _bounds(scope, parameters)
             for alias, (_, table) in scope.selected_sources.items():
                 if isinstance(table, exp.Table):
-                    read = found[_name(table)]
-                    read.columns |= {it.name for it in scope.columns if it.table == alias}
-                    read.hours = max(read.hours, bounds.get(alias, math.inf))
+                    scan = scans[_name(table)]
+                    scan.columns |= {col.name for col in scope.columns if col.table == alias}
+                    scan.hours = max(scan.hours, bounds.get(alias, math.inf))
         if isinstance(tree, exp.Merge) and tree.find(exp.Update):
-            found[_name(tree.this)].columns.add("*")
-        return found
+            scans[_name(tree.this)].columns.add("*")
+        return scans
 
 
 def _name(table: Any) -> str:
@@ -82,25 +82,27 @@ def _name(table: Any) -> str:
 
 
 def _query(tree: exp.Expr) -> Any:
-    """Return the query that reads what a statement reads, or None where that is nothing."""
+    """Return a query that reads the same as a statement, or None if the statement reads nothing."""
     inner = tree.expression if isinstance(tree, exp.Create | exp.Insert) else tree
     if inner is None or isinstance(inner, exp.Query | exp.Alter | exp.Drop):
         return inner.unnest() if isinstance(inner, exp.Query) else None
     if not isinstance(tree, exp.Merge):
-        raise NotImplementedError(f"what does this read? {tree.sql('bigquery')[:200]}")
+        raise NotImplementedError(f"unknown kind of statement: {tree.sql('bigquery')[:200]}")
     source, clauses = tree.args["using"], tree.args["whens"].copy()
-    for clause in list(clauses.find_all(exp.Insert, exp.Update)):  # what they write is not read
+    for clause in list(
+        clauses.find_all(exp.Insert, exp.Update)
+    ):  # their target columns are not read
         clause.set("this", None)
-        clause.set("expressions", [it.expression for it in clause.expressions])
-    columns = {(it.table or source.alias, it.name) for it in clauses.find_all(exp.Column)}
+        clause.set("expressions", [assignment.expression for assignment in clause.expressions])
+    columns = {(col.table or source.alias, col.name) for col in clauses.find_all(exp.Column)}
     query = exp.select(*(exp.column(name, table) for table, name in sorted(columns)))
     query = query.from_(source.copy()).join(tree.this.copy(), join_type="cross")
     return query.where(tree.args["on"].copy())
 
 
 def _bounds(scope: Scope, parameters: Iterable[Any]) -> dict[str, float]:
-    """Return from how many hours ago on the tables in `scope` are read, by alias."""
-    conditions = [it.args.get("on") or it.this for it in scope.find_all(exp.Where, exp.Join)]
+    """Return how many hours back each table in `scope` is read, by alias."""
+    conditions = [node.args.get("on") or node.this for node in scope.find_all(exp.Where, exp.Join)]
     bounds: dict[str, float] = defaultdict(lambda: math.inf)
     for part in exp.and_(exp.true(), *conditions, wrap=False).flatten():
         if isinstance(part, exp.GTE | exp.GT) and part.this.name == "loaded_at":
@@ -110,53 +112,62 @@ def _bounds(scope: Scope, parameters: Iterable[Any]) -> dict[str, float]:
 
 
 def _hours(bound: Any, parameters: Iterable[Any]) -> float:
-    """Return how long ago a constant is; what is no constant prunes nothing."""
+    """Return how many hours ago a constant is; infinite if the bound is not a constant."""
     if isinstance(bound, exp.TimestampSub):
         return _hours(bound.this, parameters) + int(bound.expression.name) * HOURS[str(bound.unit)]
     if isinstance(bound, exp.CurrentTimestamp):
         return 0
-    text = next((str(it.value) for it in parameters if it.name == bound.name), bound.name)
+    values = (str(parameter.value) for parameter in parameters if parameter.name == bound.name)
+    text = next(values, bound.name)
     if isinstance(bound, exp.Column) or not re.match(r"\d{4}-\d\d-\d\d", text):
         return math.inf
-    moment = datetime.fromisoformat(text)
-    return (datetime.now(UTC) - moment.replace(tzinfo=moment.tzinfo or UTC)) / timedelta(hours=1)
+    time = datetime.fromisoformat(text)
+    return (datetime.now(UTC) - time.replace(tzinfo=time.tzinfo or UTC)) / timedelta(hours=1)
 
 
-def table(sent: Iterable[tuple[str, str, Any]], tables: Mapping[str, Any], client: Client) -> str:
-    """Return the body of the table in docs/cost.md; `sent` has lines of it, SQL and parameters."""
-    reader, statements, billed = Reader(tables), Counter[str](), Counter[tuple[str, int]]()
+def draw_table(
+    labelled: Iterable[tuple[str, str, Any]], tables: Mapping[str, Any], client: Client
+) -> str:
+    """Return the body of the table in docs/cost.md; `labelled`: its lines, SQL and parameters."""
+    estimator, statements, billed = (
+        ScanEstimator(tables),
+        Counter[str](),
+        Counter[tuple[str, int]](),
+    )
     whole, sizes = defaultdict[str, set[str]](set), dict[str, dict[str, float]]()
-    for line, sql, parameters in sent:
+    for line, sql, parameters in labelled:
         statements.update([line, TOTAL] if line else [])
-        for name, read in reader.read(sql, parameters).items():
-            if not (line and read.columns):
+        for name, scan in estimator.estimate(sql, parameters).items():
+            if not (line and scan.columns):
                 continue
-            # What is dropped after the run has the columns of what it was for.
-            kept = re.sub(r"__dbt_tmp\w*$", "", re.sub(r"\.landing_\w+$", ".users", name))
-            sizes[kept] = widths = sizes.get(kept) or _sizes(client, kept)
-            width = sum(widths.get(it, 8) for it in read.columns)
-            partition = reader.partitions.get(kept, 0)
-            hours = max(read.hours, NEW) + partition / 2 if name == kept else NEW
-            whole[line] |= {kept.split(".")[-1]} if partition and math.isinf(hours) else set()
+            # A temporary table has the columns of its target.
+            target = re.sub(r"__dbt_tmp\w*$", "", re.sub(r"\.landing_\w+$", ".users", name))
+            sizes[target] = widths = sizes.get(target) or _column_sizes(client, target)
+            width = sum(widths.get(column, 8) for column in scan.columns)
+            partition = estimator.partitions.get(target, 0)
+            window = max(scan.hours, WINDOW_HOURS) + partition / 2
+            hours = window if name == target else WINDOW_HOURS
+            whole[line] |= {target.split(".")[-1]} if partition and math.isinf(hours) else set()
             for users in USERS:
-                # Without partitions it has a row for each run, or fewer.
+                # A table without partitions has one row for each run, or fewer.
                 rows = min(hours * USERS_AN_HOUR, users) if partition else users / USERS_AN_HOUR
-                size = max(LEAST, width * rows)
+                size = max(MINIMUM_BYTES, width * rows)
                 billed.update({(line, users): size, (TOTAL, users): size})
     body = ""
-    for line in sorted(statements, key=lambda it: (-billed[it, USERS[-1]], it)):
-        dollars = "".join(f" {billed[line, it] / DOLLAR * RUNS_A_MONTH:,.2f} |" for it in USERS)
+    for line in sorted(statements, key=lambda line: (-billed[line, USERS[-1]], line)):
+        monthly = (billed[line, users] / BYTES_PER_DOLLAR * RUNS_A_MONTH for users in USERS)
+        dollars = "".join(f" {amount:,.2f} |" for amount in monthly)
         body += f"| {line} | {statements[line]} | {', '.join(sorted(whole[line]))} |{dollars}\n"
     return body
 
 
-def _sizes(client: Client, name: str) -> dict[str, float]:
-    """Return the average bytes of a table's columns, and as `*` those of a row."""
+def _column_sizes(client: Client, name: str) -> dict[str, float]:
+    """Return the average bytes of each column of a table, and of a row as `*`."""
     sizes = []
-    for it in client.get_table(name).schema:
-        text = it.field_type in ("STRING", "JSON")  # other types take 8 bytes
-        size = f"byte_length(to_json_string({it.name}))" if text else "8"
-        sizes.append(f"ifnull(avg(if({it.name} is null, 0, {size})), 0) as {it.name}")
+    for column in client.get_table(name).schema:
+        is_text = column.field_type in ("STRING", "JSON")  # other types have 8 bytes
+        size = f"byte_length(to_json_string({column.name}))" if is_text else "8"
+        sizes.append(f"ifnull(avg(if({column.name} is null, 0, {size})), 0) as {column.name}")
     sql = f"select {', '.join(sizes)} from `{name}`"  # noqa: S608
     widths: dict[str, float] = dict(next(iter(client.query_and_wait(sql))))
     return widths | {"*": sum(widths.values())}

@@ -1,11 +1,11 @@
-"""docs/cost.md still fits; `make cost` draws its table anew."""
+"""docs/cost.md is current; `make cost` draws its table."""
 
 import os
 import re
 from collections.abc import Iterator
 
 import pytest
-from cost import table
+from cost import draw_table
 from support.commands import ROOT
 from support.sql_recorder import Recording
 from support.warehouse import Warehouse
@@ -14,26 +14,33 @@ PAGE, BODY = ROOT / "docs/cost.md", re.compile(r"(?<=-: \|\n)(\|.*\n)+")
 AMOUNT = re.compile(r"[\d,]+\.\d\d")
 
 
-def sent(recording: Recording) -> Iterator[tuple[str, str, object]]:
-    """Yield statements by what they are for; only an hourly run has lines in the table."""
-    for it in recording.statements:
-        name = it.node_id or it.file
+def label_statements(recording: Recording) -> Iterator[tuple[str, str, object]]:
+    """Yield each statement with its line in the table; "" if an hourly run does not send it."""
+    for statement in recording.statements:
+        name = statement.node_id or statement.file
         if name.startswith("test."):
             node = recording.manifest["nodes"][name]
             name = f"tests of {node.get('attached_node') or node['depends_on']['nodes'][0]}"
-        hourly = it.phase == "incremental" and "--with-secrets" not in name
+        is_hourly = statement.phase == "incremental" and "--with-secrets" not in name
         if not name.startswith("unit_test."):
-            yield name.replace(".randomuser.", " ", 1) if hourly else "", it.sql, it.parameters
+            line = name.replace(".randomuser.", " ", 1) if is_hourly else ""
+            yield line, statement.sql, statement.parameters
 
 
-def test_the_page_has_what_the_statements_of_an_hourly_run_are_billed(
-    recording: Recording, warehouse: Warehouse
-) -> None:
+def amounts(table: str) -> list[float]:
+    return [float(amount.replace(",", "")) for amount in AMOUNT.findall(table)]
+
+
+def test_cost_page_is_current(recording: Recording, warehouse: Warehouse) -> None:
     assert not recording.failed, recording.failed
-    drawn = table(sent(recording), recording.tables, warehouse.client)
+    table = draw_table(label_statements(recording), recording.tables, warehouse.client)
     if os.environ.get("DRAW"):
-        PAGE.write_text(BODY.sub(lambda _: drawn, PAGE.read_text()))
-    (page,) = (it[0] for it in BODY.finditer(PAGE.read_text()))
-    said, billed = ([float(it.replace(",", "")) for it in AMOUNT.findall(t)] for t in (page, drawn))
-    fits: tuple[str, object] = (AMOUNT.sub("", drawn), pytest.approx(billed, rel=0.02, abs=0.02))
-    assert (AMOUNT.sub("", page), said) == fits, "run `make cost` and commit docs/cost.md"
+        PAGE.write_text(BODY.sub(lambda _: table, PAGE.read_text()))
+    (page,) = (match[0] for match in BODY.finditer(PAGE.read_text()))
+    current: tuple[str, object] = (
+        AMOUNT.sub("", table),
+        pytest.approx(amounts(table), rel=0.02, abs=0.02),
+    )
+    assert (AMOUNT.sub("", page), amounts(page)) == current, (
+        "run `make cost` and commit docs/cost.md"
+    )

@@ -1,15 +1,15 @@
-"""All that production sends is BigQuery's SQL, says Google's own analyzer."""
+"""Google's own analyzer accepts all SQL that the project sends in production."""
 
 from typing import Any
 
 import pytest
-from support.googlesql import BIGQUERY, GoogleSQL, RefusedError, complaints
+from support.googlesql import BIGQUERY, GoogleSQL, RefusedError, find_errors
 from support.sql_recorder import Recording, Statement
 
 MARTS = ("users", "logins", "locations")
 USERS = {"p.d.users": {"user_id": "string", "loaded_at": "timestamp", "payload": "json"}}
 
-Verdict = tuple[GoogleSQL, list[str]]
+Analysis = tuple[GoogleSQL, list[str]]
 
 
 @pytest.fixture
@@ -18,47 +18,42 @@ def google() -> GoogleSQL:
 
 
 @pytest.fixture(scope="session")
-def verdict(recording: Recording) -> Verdict:
-    checked = GoogleSQL(recording.tables)
-    return checked, complaints(checked, recording.statements, BIGQUERY["unchecked"])
+def analysis(recording: Recording) -> Analysis:
+    google = GoogleSQL(recording.tables)
+    return google, find_errors(google, recording.statements, BIGQUERY["unchecked"])
 
 
-def test_every_statement_that_production_can_send_is_bigquery_sql(
-    recording: Recording, verdict: Verdict
-) -> None:
-    assert not verdict[1], "\n".join(verdict[1])
+def test_production_sends_only_bigquery_sql(recording: Recording, analysis: Analysis) -> None:
+    errors = analysis[1]
+    assert not errors, "\n".join(errors)
     assert not recording.failed, recording.failed
 
 
-def test_the_recording_holds_a_statement_of_everything_that_the_project_builds_and_tests(
-    recording: Recording,
-) -> None:
+def test_recording_covers_every_node_and_command(recording: Recording) -> None:
     for phase in ("first", "incremental"):
-        sent = {it.node_id for it in recording.statements if it.phase == phase}
+        sent = {stmt.node_id for stmt in recording.statements if stmt.phase == phase}
         nodes = recording.manifest["nodes"] | recording.manifest["unit_tests"]
-        expected = {it for it in nodes if not it.startswith(("seed.", "operation."))}
+        expected = {node for node in nodes if not node.startswith(("seed.", "operation."))}
         if phase == "incremental":
-            expected = {it for it in expected if not it.startswith("unit_test.")}
+            expected = {node for node in expected if not node.startswith("unit_test.")}
             expected.add("source.randomuser.randomuser.users")
         assert expected <= sent
-    files = {it.file for it in recording.statements}
+    files = {stmt.file for stmt in recording.statements}
     assert {"ingest", "publish csv", "publish report", "publish alert"} <= files
-    merged = {it.node_id for it in recording.statements if "merge into" in it.sql}
+    merged = {stmt.node_id for stmt in recording.statements if "merge into" in stmt.sql}
     assert {f"model.randomuser.{name}" for name in MARTS} <= merged
 
 
 @pytest.mark.parametrize("name", MARTS)
-def test_a_mart_has_the_columns_and_types_of_its_contract(
-    recording: Recording, verdict: Verdict, name: str
-) -> None:
-    checked, node = verdict[0], recording.manifest["nodes"][f"model.randomuser.{name}"]
+def test_mart_matches_its_contract(recording: Recording, analysis: Analysis, name: str) -> None:
+    google, node = analysis[0], recording.manifest["nodes"][f"model.randomuser.{name}"]
     contract = {
-        column["name"]: checked.type(column["data_type"]) for column in node["columns"].values()
+        column["name"]: google.type(column["data_type"]) for column in node["columns"].values()
     }
-    made: dict[str, Any] = checked.tables[node["relation_name"].replace("`", "")]
-    assert made == contract
-    # `create table` would convert what it can; the query itself gives the contract's types
-    assert checked.check(Statement(node["compiled_code"])) == contract
+    created: dict[str, Any] = google.tables[node["relation_name"].replace("`", "")]
+    assert created == contract
+    # `create table` may convert types, so the query itself is compared with the contract too
+    assert google.check(Statement(node["compiled_code"])) == contract
 
 
 REFUSED = {
@@ -94,42 +89,40 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("sql", "position", "complaint"), REFUSED.values(), ids=REFUSED)
-def test_what_is_not_bigquery_sql_is_refused_with_file_and_position(
-    google: GoogleSQL, sql: str, position: str, complaint: str
+@pytest.mark.parametrize(("sql", "position", "message"), REFUSED.values(), ids=REFUSED)
+def test_refuses_other_sql_with_file_and_position(
+    google: GoogleSQL, sql: str, position: str, message: str
 ) -> None:
     file = "models/marts/users.sql"
     with pytest.raises(RefusedError) as refused:
         google.check(Statement(sql, file=file, phase="first", node_id="model.randomuser.users"))
     line = sql.splitlines()[int(position[0]) - 1].strip()
-    told = str(refused.value)
-    assert told.startswith(f"{file}: ") and complaint in told
-    assert told.endswith(f"at {position} of the statement (first, model.randomuser.users): {line}")
+    error = str(refused.value)
+    assert error.startswith(f"{file}: ") and message in error
+    assert error.endswith(f"at {position} of the statement (first, model.randomuser.users): {line}")
 
 
-def test_what_a_statement_makes_is_there_for_the_next_ones(google: GoogleSQL) -> None:
-    sent = [
+def test_later_statement_reads_created_view(google: GoogleSQL) -> None:
+    statements = [
         "create view p.d.two as select user_id, 2 as two from p.d.users",
         "select two from p.d.two",
     ]
-    assert not complaints(google, [Statement(sql) for sql in sent], [])
+    assert not find_errors(google, [Statement(sql) for sql in statements], [])
 
 
-def test_a_listed_statement_goes_unchecked_as_long_as_it_needs_it_and_bigquery_documents_it(
-    google: GoogleSQL,
-) -> None:
+def test_unchecked_entry_must_be_needed_and_documented(google: GoogleSQL) -> None:
     entry = {
         "statement": "search(",
-        "complaint": "Function not found: search",
-        "reason": "a function that BigQuery has and GoogleSQL as published has not",
+        "error": "Function not found: search",
+        "reason": "a function of BigQuery that the published GoogleSQL does not have",
         "documentation": "https://cloud.google.com/bigquery/docs/reference/standard-sql/search_functions",
     }
-    searching = [Statement("select search('a', 'b')"), Statement("select 1 as one")]
-    assert len(complaints(google, searching, [])) == 1
-    assert not complaints(google, searching, [entry])
-    (stale,) = complaints(google, searching[1:], [entry])
-    assert stale.endswith("no statement needs this any more, take it out")
-    (undocumented,) = complaints(
-        google, searching, [entry | {"documentation": "https://duckdb.org"}]
+    statements = [Statement("select search('a', 'b')"), Statement("select 1 as one")]
+    assert len(find_errors(google, statements, [])) == 1
+    assert not find_errors(google, statements, [entry])
+    (stale,) = find_errors(google, statements[1:], [entry])
+    assert stale.endswith("no statement needs this entry any more, remove it")
+    (undocumented,) = find_errors(
+        google, statements, [entry | {"documentation": "https://duckdb.org"}]
     )
-    assert undocumented.endswith("no reason, or no documentation of BigQuery")
+    assert undocumented.endswith("the entry has no reason, or no documentation of BigQuery")

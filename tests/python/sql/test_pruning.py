@@ -1,24 +1,24 @@
-"""No statement of an incremental run reads more of raw or of base than it must.
+"""Statements of an incremental run read only recent partitions of raw and base.
 
-Both are partitioned by day on `loaded_at`. BigQuery reads the days alone that a constant says,
-and it sees one where the column is compared with it as it is:
+Both are partitioned by day on `loaded_at`. BigQuery prunes partitions if a filter compares the
+column itself with a constant:
 https://cloud.google.com/bigquery/docs/querying-partitioned-tables#use_a_constant_filter_expression
 """
 
 import re
 
 import pytest
-from cost import Read, Reader
+from cost import Scan, ScanEstimator
 from support.commands import Run
 from support.sql_recorder import Recording, Statement
 
 from ingest.tables import define_users
 
-LONGEST = 31 * 24  # hours: the loader looks for unfinished loads of the last 30 days
-GUARDED = re.compile(r"\.(raw_of_prod\.users|base_randomuser__users)$")
+MAXIMUM_HOURS = 31 * 24  # the loader looks for unfinished loads of the last 30 days
+PARTITIONED = re.compile(r"\.(raw_of_prod\.users|base_randomuser__users)$")
 BASE = "model.randomuser.base_randomuser__users"
-READING = {BASE, "ingest", "publish alert", "publish report"}
-READING |= {f"model.randomuser.{mart}" for mart in ("users", "logins", "locations")}
+READERS = {BASE, "ingest", "publish alert", "publish report"}
+READERS |= {f"model.randomuser.{mart}" for mart in ("users", "logins", "locations")}
 RECENT = "loaded_at >= timestamp_sub(current_timestamp(), interval 1 day)"
 TABLES = {
     "p.raw_of_prod.users": ["load_id", "loaded_at"],
@@ -26,66 +26,70 @@ TABLES = {
     "p.d.t": ["x", "loaded_at"],
 }
 
-Reads = list[tuple[Statement, dict[str, Read]]]
+Scans = list[tuple[Statement, dict[str, Scan]]]
 
 
 @pytest.fixture(scope="module")
-def reader(recording: Recording) -> Reader:
-    return Reader(recording.tables)
+def estimator(recording: Recording) -> ScanEstimator:
+    return ScanEstimator(recording.tables)
 
 
 @pytest.fixture(scope="module")
-def reads(recording: Recording, reader: Reader) -> Reads:
-    """What each statement reads that is not of a unit test."""
-    project = [it for it in recording.statements if "unit_test." not in (it.node_id or "")]
-    return [(it, reader.read(it.sql, it.parameters)) for it in project]
+def scans(recording: Recording, estimator: ScanEstimator) -> Scans:
+    """Estimate the scans of each statement that is not of a unit test."""
+    return [
+        (statement, estimator.estimate(statement.sql, statement.parameters))
+        for statement in recording.statements
+        if "unit_test." not in (statement.node_id or "")
+    ]
 
 
-def unpruned(reads: dict[str, Read]) -> list[str]:
-    """Name the tables that are read without a recent constant on `loaded_at`."""
-    return [it for it, read in reads.items() if GUARDED.search(it) and read.hours > LONGEST]
+def find_unpruned(scans: dict[str, Scan]) -> list[str]:
+    """Return the tables that are read without a recent constant on `loaded_at`."""
+    return [
+        table
+        for table, scan in scans.items()
+        if PARTITIONED.search(table) and scan.hours > MAXIMUM_HOURS
+    ]
 
 
-def test_every_statement_of_an_incremental_run_reads_recent_partitions_of_raw_and_base_alone(
-    reads: Reads,
-) -> None:
-    sent = [(it, found) for it, found in reads if it.phase == "incremental"]
+def test_incremental_run_reads_only_recent_partitions(scans: Scans) -> None:
+    sent = [(statement, tables) for statement, tables in scans if statement.phase == "incremental"]
     assert {
-        it.node_id or it.file for it, found in sent if any(map(GUARDED.search, found))
-    } >= READING
-    faults = {
-        f"{it.file} ({it.node_id}) reads all of {', '.join(names)}:\n{it.sql}"
-        for it, found in sent
-        if (names := unpruned(found))
+        statement.node_id or statement.file
+        for statement, tables in sent
+        if any(map(PARTITIONED.search, tables))
+    } >= READERS
+    errors = {
+        f"{statement.file} ({statement.node_id}) reads all of {', '.join(names)}:\n{statement.sql}"
+        for statement, tables in sent
+        if (names := find_unpruned(tables))
     }
-    assert not faults, "\n".join(faults)
+    assert not errors, "\n".join(errors)
 
 
-@pytest.mark.usefixtures("reads")
-def test_raw_demands_a_filter_and_raw_and_base_are_partitioned_by_day(
-    recording: Recording, reader: Reader
+@pytest.mark.usefixtures("scans")
+def test_raw_and_base_are_partitioned_by_day(
+    recording: Recording, estimator: ScanEstimator
 ) -> None:
     raw = define_users("p.raw_of_prod.users").to_api_repr()
     assert raw["timePartitioning"] == {"type": "DAY", "field": "loaded_at"}
     assert raw["requirePartitionFilter"] is True
     base = recording.manifest["nodes"][BASE]["relation_name"]
-    assert reader.partitions[base.replace("`", "")] == 24
+    assert estimator.partitions[base.replace("`", "")] == 24
 
 
-@pytest.mark.usefixtures("reads")
-def test_a_view_of_base_hands_on_the_column_that_base_is_partitioned_by(
-    recording: Recording, reader: Reader
-) -> None:
-    nodes = [
-        it
-        for it in recording.manifest["nodes"].values()
-        if BASE in it["depends_on"].get("nodes", [])
+@pytest.mark.usefixtures("scans")
+def test_views_of_base_can_be_pruned(recording: Recording, estimator: ScanEstimator) -> None:
+    views = [
+        node["relation_name"]
+        for node in recording.manifest["nodes"].values()
+        if BASE in node["depends_on"].get("nodes", []) and node["config"]["materialized"] == "view"
     ]
-    views = [it["relation_name"] for it in nodes if it["config"]["materialized"] == "view"]
     assert len(views) == 4
     for view in views:
-        found = reader.read(f"select loaded_at from {view} where {RECENT}")
-        assert [read.hours for read in found.values()] == [24]
+        tables = estimator.estimate(f"select loaded_at from {view} where {RECENT}")
+        assert [scan.hours for scan in tables.values()] == [24]
 
 
 @pytest.mark.parametrize(
@@ -106,8 +110,8 @@ def test_a_view_of_base_hands_on_the_column_that_base_is_partitioned_by(
         "when matched then update set x = 1",
     ],
 )
-def test_a_statement_without_a_recent_constant_on_the_partition_column_is_found(sql: str) -> None:
-    assert unpruned(Reader(TABLES).read(sql))
+def test_finds_statement_that_reads_old_partitions(sql: str) -> None:
+    assert find_unpruned(ScanEstimator(TABLES).estimate(sql))
 
 
 @pytest.mark.parametrize(
@@ -117,9 +121,7 @@ def test_a_statement_without_a_recent_constant_on_the_partition_column_is_found(
         "bigquery__snapshot_merge_sql(this, 'a.c', ['id'])",
     ],
 )
-def test_a_merge_into_a_table_without_the_column_it_is_pruned_by_is_refused(
-    run: Run, merge: str
-) -> None:
+def test_rejects_merge_without_pruning_column(run: Run, merge: str) -> None:
     model = "{{ config(meta={'pruned_by': 'loaded_at'}) }}{{ " + merge + " }}"
     done = run("dbt", "compile", "--inline", model)
     assert done.returncode != 0

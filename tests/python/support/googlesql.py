@@ -1,8 +1,7 @@
-"""Google's own reader of BigQuery's SQL: GoogleSQL, which Google publishes, as WebAssembly.
+"""Google's own analyzer of BigQuery's SQL: GoogleSQL, which Google publishes, as WebAssembly.
 
-It gets statements in the order in which they are sent, parses and type-checks each, and learns
-from those that make a table or a view what the next ones may read. googlesql.toml tells it what
-BigQuery has.
+It parses and type-checks statements in the order in which they were sent, and adds the tables and
+views that they create to its catalog. googlesql.toml lists the features of BigQuery.
 """
 
 import re
@@ -29,30 +28,30 @@ from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import (
 
 BIGQUERY = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 
-Columns = dict[str, Any]  # name: GoogleSQL's type, a protocol buffer
+Columns = dict[str, Any]  # column name: GoogleSQL's type, a protocol buffer
 
 
 class RefusedError(Exception):
-    """GoogleSQL refused a statement; the text says where that stands and why."""
+    """GoogleSQL refused a statement; the message says where and why."""
 
-    def __init__(self, statement: Statement, complaint: str) -> None:
-        """Name the file, with the line where it is in there, and the position in what was sent."""
-        found = re.fullmatch(r"(.*?)(?: \[at (\d+):(\d+)\])?", complaint.strip(), re.DOTALL)
-        assert found
-        self.complaint, line, column = found[1], int(found[2] or 1), int(found[3] or 1)
+    def __init__(self, statement: Statement, error: str) -> None:
+        """Name the file, its line if the text is in it once, and the position in the statement."""
+        match = re.fullmatch(r"(.*?)(?: \[at (\d+):(\d+)\])?", error.strip(), re.DOTALL)
+        assert match
+        self.error, line, column = match[1], int(match[2] or 1), int(match[3] or 1)
         text = statement.sql.splitlines()[line - 1].strip()
         file = ROOT / statement.file
-        lines = [it.strip() for it in file.read_text().splitlines()] if file.is_file() else []
-        own_line = f":{lines.index(text) + 1}" if lines.count(text) == 1 else ""
+        lines = [line.strip() for line in file.read_text().splitlines()] if file.is_file() else []
+        file_line = f":{lines.index(text) + 1}" if lines.count(text) == 1 else ""
         super().__init__(
-            f"{statement.file}{own_line}: {self.complaint}\n"
+            f"{statement.file}{file_line}: {self.error}\n"
             f"    at {line}:{column} of the statement "
             f"({statement.phase}, {statement.node_id or 'Python'}): {text}"
         )
 
 
 class GoogleSQL:
-    """GoogleSQL and the tables that are there so far."""
+    """GoogleSQL with the tables that exist so far."""
 
     def __init__(self, tables: dict[str, dict[str, str]]) -> None:
         """Start with `tables`: {"project.dataset.table": {column: type}}."""
@@ -68,9 +67,9 @@ class GoogleSQL:
             language.enabled_language_features.append(LanguageFeature[f"FEATURE_{name}"])
         functions = self._request.simple_catalog.builtin_function_options
         functions.language_options.CopyFrom(language)
-        starts = tuple(f"FN_{name}" for name in BIGQUERY["not_in_bigquery"].split())
+        prefixes = tuple(f"FN_{name}" for name in BIGQUERY["not_in_bigquery"].split())
         functions.exclude_function_ids.extend(
-            it for it in FunctionSignatureId if it.name.startswith(starts)
+            function for function in FunctionSignatureId if function.name.startswith(prefixes)
         )
         self.tables: dict[str, Columns] = {}
         self._types: dict[str, Any] = {}
@@ -81,14 +80,14 @@ class GoogleSQL:
             self.tables[name] = {column: self.type(kind) for column, kind in columns.items()}
 
     def type(self, name: str) -> Any:
-        """Return GoogleSQL's type of that name."""
+        """Return GoogleSQL's type with that name."""
         if name not in self._types:
-            columns = self.check(Statement(f"select cast(null as {name}) as it"))
-            self._types[name] = columns["it"]
+            columns = self.check(Statement(f"select cast(null as {name}) as value"))
+            self._types[name] = columns["value"]
         return self._types[name]
 
     def check(self, statement: Statement) -> Columns:
-        """Return the columns that a statement gives or makes; raises RefusedError."""
+        """Return the columns of a statement's result or of its new table; raise RefusedError."""
         request = AnalyzeRequest()
         request.CopyFrom(self._request)
         request.sql_statement = statement.sql
@@ -97,24 +96,25 @@ class GoogleSQL:
             request.options.query_parameters.add(name=parameter.name, type=kind)
         for path, columns in self.tables.items():
             if path.split(".")[-1] in statement.sql:
-                _add(request.simple_catalog, path.split("."), columns)
-                _add(request.simple_catalog, [path], columns)
+                _add_table(request.simple_catalog, path.split("."), columns)
+                _add_table(request.simple_catalog, [path], columns)
         try:
             response = self._service.wasm_client.call_grpc_func(
                 "ZetaSqlLocalService_Analyze", request, AnalyzeResponse
             )
         except ServerError as error:
-            # its `message` ends with the first line, and so lacks the position
+            # its `message` has only the first line, without the position
             raise RefusedError(statement, error.raw_error.partition("Message: ")[2]) from None
         node = dict(_fields(response.resolved_statement))
         if "column_definition_list" not in node:
-            return {it.name: it.column.type for it in node.get("output_column_list", [])}
-        made = {it.name: it.type for it in node["column_definition_list"]}
-        self.tables[".".join(node["name_path"])] = made
-        return made
+            outputs = node.get("output_column_list", [])
+            return {output.name: output.column.type for output in outputs}
+        columns = {column.name: column.type for column in node["column_definition_list"]}
+        self.tables[".".join(node["name_path"])] = columns
+        return columns
 
     def evaluate(self, sql: str) -> list[tuple[str | None, ...]]:
-        """Return the rows of a query that reads no table and gives strings alone."""
+        """Return the rows of a query that reads no table and returns only strings."""
         request = EvaluateQueryRequest(sql=sql)
         request.options.CopyFrom(self._request.options)
         request.simple_catalog.CopyFrom(self._request.simple_catalog)
@@ -122,46 +122,46 @@ class GoogleSQL:
             "ZetaSqlLocalService_EvaluateQuery", request, EvaluateQueryResponse
         )
         return [
-            tuple(it.string_value if it.HasField("string_value") else None for it in row.cell)
+            tuple(cell.string_value if cell.HasField("string_value") else None for cell in row.cell)
             for row in response.content.table_data.row
         ]
 
 
-def complaints(
+def find_errors(
     google: GoogleSQL, statements: list[Statement], unchecked: list[dict[str, str]]
 ) -> list[str]:
-    """Check statements in their order and say what is wrong with them, or with `unchecked`.
+    """Check statements in their order, and return their errors and those of `unchecked`.
 
-    A refused `create` is the last that is checked: those after it may read what it makes.
+    A refused `create` ends the check, because later statements may read what it creates.
     """
-    found, needed = [], []
+    errors, needed = [], []
     for statement in statements:
         try:
             google.check(statement)
         except RefusedError as error:
-            known = [
-                it
-                for it in unchecked
-                if it["statement"] in statement.sql and it["complaint"] in error.complaint
+            entries = [
+                entry
+                for entry in unchecked
+                if entry["statement"] in statement.sql and entry["error"] in error.error
             ]
-            needed += known
-            if not known:
-                found.append(str(error))
+            needed += entries
+            if not entries:
+                errors.append(str(error))
                 if re.search(r"^\s*create ", statement.sql, re.IGNORECASE | re.MULTILINE):
-                    return found
-    for it in unchecked:
-        if it not in needed:
-            found.append(f"{it}: no statement needs this any more, take it out")
-        documented = re.match(r"https://(docs\.)?cloud\.google\.com/bigquery/", it["documentation"])
-        if not (documented and it["reason"]):
-            found.append(f"{it}: no reason, or no documentation of BigQuery")
-    return found
+                    return errors
+    for entry in unchecked:
+        if entry not in needed:
+            errors.append(f"{entry}: no statement needs this entry any more, remove it")
+        bigquery_docs = r"https://(docs\.)?cloud\.google\.com/bigquery/"
+        if not (re.match(bigquery_docs, entry["documentation"]) and entry["reason"]):
+            errors.append(f"{entry}: the entry has no reason, or no documentation of BigQuery")
+    return errors
 
 
-def _add(catalog: Any, path: list[str], columns: Columns) -> None:
-    """Put a table into a catalog; all but the last of `path` are catalogs in it."""
+def _add_table(catalog: Any, path: list[str], columns: Columns) -> None:
+    """Add a table to a catalog; all names of `path` but the last are nested catalogs."""
     for name in path[:-1]:
-        inner = next((it for it in catalog.catalog if it.name == name), None)
+        inner = next((child for child in catalog.catalog if child.name == name), None)
         catalog = inner or catalog.catalog.add(name=name)
     table = catalog.table.add(name=path[-1])
     for name, kind in columns.items():
@@ -169,7 +169,7 @@ def _add(catalog: Any, path: list[str], columns: Columns) -> None:
 
 
 def _fields(message: Any) -> Iterator[tuple[str, Any]]:
-    """Give the fields of a node of GoogleSQL's tree, and of the classes that it is one of."""
+    """Yield the fields of a node of GoogleSQL's tree, those of its parent classes included."""
     for field, value in message.ListFields():
         if field.name == "parent" or field.name.endswith("_node"):
             yield from _fields(value)
@@ -178,20 +178,20 @@ def _fields(message: Any) -> Iterator[tuple[str, Any]]:
 
 
 class _Compiled(Module):
-    """To compile it takes half a minute of work, so what comes out is kept with what set-up put."""
+    """Compiling takes half a minute, so the result is stored in the virtual environment."""
 
     @classmethod
     def from_file(cls, engine: Engine, path: Any) -> Module:
-        """Return the module, compiled before or now."""
+        """Return the module, from the stored result or compiled now."""
         names = "-".join(version(package) for package in ("zetasql", "wasmtime"))
-        kept = Path(sys.prefix, f"googlesql-{names}.compiled")
+        stored = Path(sys.prefix, f"googlesql-{names}.compiled")
         try:
-            return Module.deserialize_file(engine, str(kept))
-        except WasmtimeError:  # not there, or of another machine
+            return Module.deserialize_file(engine, str(stored))
+        except WasmtimeError:  # missing, or from another machine
             module = Module.from_file(engine, path)
-            unfinished = kept.with_suffix(".unfinished")
+            unfinished = stored.with_suffix(".unfinished")
             unfinished.write_bytes(module.serialize())
-            unfinished.replace(kept)
+            unfinished.replace(stored)
             return module
 
 

@@ -1,8 +1,8 @@
-"""Everything that the project sends to BigQuery for target prod, recorded on its way.
+"""Records all SQL that the project sends to BigQuery for target prod.
 
-The project's commands run against the embedded BigQuery, twice: the first time nothing is there,
-the second time the incremental forms are sent. A proxy in front of it takes down every request
-as it was sent, so what the embedded BigQuery makes of it does not count.
+The project's commands run twice against the embedded BigQuery: first on an empty warehouse, then
+incrementally. A proxy records every request as it was sent, before the embedded BigQuery changes
+anything.
 """
 
 import json
@@ -18,7 +18,7 @@ from support.proxy import proxy
 
 from local.__main__ import environment
 
-# Unit tests have no incremental form. The load ids make the users the same ones every time.
+# Unit tests have no incremental form. With fixed load ids the users are always the same.
 COMMANDS = {
     "first": ["ingest --users 50 --load-id 2026-01-01T00:00:00+00:00", "dbt build"],
     "incremental": [
@@ -35,23 +35,23 @@ COMMANDS = {
 
 @dataclass
 class Statement:
-    """A statement as sent, with its parameters, and where in the project it comes from."""
+    """A statement as sent, with its parameters and its origin in the project."""
 
     sql: str
     parameters: list[ScalarQueryParameter] = field(default_factory=list)
-    file: str = ""  # such as models/marts/users.sql; the command where it is no file of dbt's
+    file: str = ""  # such as models/marts/users.sql; the command if dbt has no file for it
     phase: str = ""  # "first" or "incremental"
-    node_id: str | None = None  # dbt's name of the model, test, ...; None where it names none
+    node_id: str | None = None  # dbt's id of the model, test, ...; None without dbt
 
 
 @dataclass
 class Recording:
-    """What was sent: statements in their order, and the tables that no statement makes."""
+    """The sent statements in their order, and the tables that no statement creates."""
 
     statements: list[Statement] = field(default_factory=list)
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # name: {column: type}
     manifest: dict[str, Any] = field(default_factory=dict)  # dbt's
-    failed: str = ""  # what the command said that failed; it was the last
+    failed: str = ""  # the output of the command that failed, which was the last
 
 
 def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
@@ -72,7 +72,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
             "EXPORT_DIR": str(folder / "exports"),
-            "SLACK_WEBHOOK_URL": "",  # whatever .env says
+            "SLACK_WEBHOOK_URL": "",  # overrides .env
         }
         for phase, commands in COMMANDS.items():
             for command in commands:
@@ -82,20 +82,24 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
                     recording.manifest = json.loads(manifest.read_text())
                 for request in sent:
                     if request.method == "POST":
-                        _take_down(recording, request.json, phase, command)
+                        _record_request(recording, request.json, phase, command)
                 if done.returncode:
                     recording.failed = f"{command}: {done.stdout}{done.stderr}"
                     return recording
     return recording
 
 
-def _take_down(recording: Recording, request: dict[str, Any], phase: str, command: str) -> None:
-    """Add the statement of a request, or the table that it makes or loads, to the recording."""
+def _record_request(
+    recording: Recording, request: dict[str, Any], phase: str, command: str
+) -> None:
+    """Add to the recording the statement of a request, or the table that it creates or loads."""
     job = request.get("configuration", {})
     query = job.get("query", request)  # a body of jobs.insert or of jobs.query
     if sql := query.get("query"):
-        asked = query.get("queryParameters", [])
-        parameters = [ScalarQueryParameter.from_api_repr(parameter) for parameter in asked]
+        parameters = [
+            ScalarQueryParameter.from_api_repr(parameter)
+            for parameter in query.get("queryParameters", [])
+        ]
         comment = re.match(r'/\* .*?"node_id": "([^"]+)"', sql)
         node_id = comment[1] if comment else None
         file = _dbt_file(recording.manifest, node_id) or command.partition(" --users")[0]
@@ -104,11 +108,13 @@ def _take_down(recording: Recording, request: dict[str, Any], phase: str, comman
     table = load.get("destinationTable") or load.get("tableReference")
     if table and "schema" in load:
         name = "{projectId}.{datasetId}.{tableId}".format(**table)
-        recording.tables[name] = {it["name"]: it["type"] for it in load["schema"]["fields"]}
+        recording.tables[name] = {
+            field["name"]: field["type"] for field in load["schema"]["fields"]
+        }
 
 
 def _dbt_file(manifest: dict[str, Any], node_id: str | None) -> str:
-    if node_id in manifest.get("unit_tests", {}):  # what it sends is the model's, with other rows
+    if node_id in manifest.get("unit_tests", {}):  # it sends the model's SQL with other rows
         node_id = manifest["unit_tests"][node_id]["depends_on"]["nodes"][0]
     for kind in ("nodes", "sources"):
         if node_id in manifest.get(kind, {}):
