@@ -134,7 +134,7 @@ def draw_table(
         Counter[str](),
         Counter[tuple[str, int]](),
     )
-    whole, sizes = defaultdict[str, set[str]](set), dict[str, dict[str, float]]()
+    full_scans, sizes = defaultdict[str, set[str]](set), dict[str, dict[str, float]]()
     for line, sql, parameters in labelled:
         statements.update([line, TOTAL] if line else [])
         for name, scan in estimator.estimate(sql, parameters).items():
@@ -147,7 +147,8 @@ def draw_table(
             partition = estimator.partitions.get(target, 0)
             window = max(scan.hours, WINDOW_HOURS) + partition / 2
             hours = window if name == target else WINDOW_HOURS
-            whole[line] |= {target.split(".")[-1]} if partition and math.isinf(hours) else set()
+            if partition and math.isinf(hours):
+                full_scans[line].add(target.split(".")[-1])
             for users in USERS:
                 # A table without partitions has one row for each run, or fewer.
                 rows = min(hours * USERS_AN_HOUR, users) if partition else users / USERS_AN_HOUR
@@ -157,7 +158,8 @@ def draw_table(
     for line in sorted(statements, key=lambda line: (-billed[line, USERS[-1]], line)):
         monthly = (billed[line, users] / BYTES_PER_DOLLAR * RUNS_A_MONTH for users in USERS)
         dollars = "".join(f" {amount:,.2f} |" for amount in monthly)
-        body += f"| {line} | {statements[line]} | {', '.join(sorted(whole[line]))} |{dollars}\n"
+        scanned = ", ".join(sorted(full_scans[line]))
+        body += f"| {line} | {statements[line]} | {scanned} |{dollars}\n"
     return body
 
 

@@ -42,11 +42,11 @@ def api() -> Iterator[str]:
     """Yield the URL in RANDOMUSER_URL, or the URL of a fake API that runs during the block."""
     name = "RANDOMUSER_URL"
     if url := os.environ.get(name) or dotenv_values(".env").get(name):
-        print(f"local: the users come from {redact(url)} ({name})", file=sys.stderr)
+        print(f"local: users come from {redact(url)} ({name})", file=sys.stderr)
         yield url
         return
     with serve() as url:
-        print(f"local: the users come from a fake API, because {name} is not set", file=sys.stderr)
+        print(f"local: users come from a fake API, because {name} is not set", file=sys.stderr)
         yield url
 
 

@@ -24,11 +24,11 @@ def test_it_sets_the_environment_and_exits_with_the_commands_status(tmp_path: Pa
     done = local(tmp_path, *show)
     assert done.returncode == 7
     assert all(url.startswith("http://127.0.0.1:") for url in done.stdout.split())
-    assert done.stderr == "local: the users come from a fake API, because RANDOMUSER_URL is not set\n"
+    assert done.stderr == "local: users come from a fake API, because RANDOMUSER_URL is not set\n"
 
     done = local(tmp_path, *show, RANDOMUSER_URL="https://me:secret@example.com/api/")
     assert done.stdout.split()[1] == "https://me:secret@example.com/api/"
-    assert done.stderr == "local: the users come from https://example.com/api/ (RANDOMUSER_URL)\n"
+    assert done.stderr == "local: users come from https://example.com/api/ (RANDOMUSER_URL)\n"
 
 
 def test_tables_are_kept_between_runs_and_two_runs_at_once_are_refused(tmp_path: Path) -> None:
