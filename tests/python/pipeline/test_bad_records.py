@@ -244,7 +244,7 @@ def test_a_load_of_many_rejected_users_is_held_back_alone_until_somebody_decides
     assert in_the_marts() == [("good", 5)]
     assert run("dbt", "show", "--select", "stg_randomuser__rejected").returncode == 0
     lines = run("publish", "alert").stdout.splitlines()
-    (cause,) = [line for line in lines if "few_users" in line]
+    (cause,) = [line for line in lines if "few_rejected_users" in line]
     assert cause.startswith("- error: test `loads_have_few_rejected_users` failed: 1 row")
     assert row[:300] in cause and "not built" not in str(lines)
 
