@@ -1,4 +1,4 @@
-"""The pages that are drawn from the project still fit it."""
+"""The pages that are generated from the project are current."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ import sys
 from support.commands import ROOT, Run, passes
 
 
-def test_the_erd_is_the_one_that_the_contracts_and_relationship_tests_give() -> None:
+def test_erd_page_is_current() -> None:
     done = subprocess.run(
         [sys.executable, "docs/erd.py"], cwd=ROOT, text=True, capture_output=True, check=False
     )
@@ -17,7 +17,7 @@ def test_the_erd_is_the_one_that_the_contracts_and_relationship_tests_give() -> 
     )
 
 
-def test_the_readme_shows_as_many_tests_as_there_are(built: Run) -> None:
+def test_readme_shows_number_of_dbt_tests(built: Run) -> None:
     report = passes(built("publish", "report"))
     numbers = r"(\d+) passed, (\d+) warned, 0 failed"
     (shown,) = re.findall(numbers, (ROOT / "README.md").read_text())
@@ -25,7 +25,7 @@ def test_the_readme_shows_as_many_tests_as_there_are(built: Run) -> None:
     assert sum(map(int, shown)) == sum(map(int, counted))
 
 
-def test_the_page_on_settings_names_every_setting() -> None:
+def test_settings_page_names_every_setting() -> None:
     page = (ROOT / "docs/settings.md").read_text()
     example = (ROOT / ".env.example").read_text()
     for line in example.splitlines():

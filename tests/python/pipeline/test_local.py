@@ -1,4 +1,4 @@
-"""`python -m local`: the command's status is its own, and mistakes are said in a line."""
+"""`python -m local` runs a command on the embedded BigQuery and the fake API."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 from support.commands import ROOT
 
 
-def local(tmp_path: Path, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
+def local(tmp_path: Path, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "local", *words],
+        [sys.executable, "-m", "local", *arguments],
         cwd=ROOT,
         env=os.environ | {"LOCAL_DIR": str(tmp_path)} | extra,
         text=True,
@@ -19,7 +19,7 @@ def local(tmp_path: Path, *words: str, **extra: str) -> "subprocess.CompletedPro
     )
 
 
-def test_it_sets_the_environment_and_exits_with_the_commands_status(tmp_path: Path) -> None:
+def test_sets_environment_and_exits_with_status_of_command(tmp_path: Path) -> None:
     show = ("--", "sh", "-c", "echo $BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL; exit 7")
     done = local(tmp_path, *show)
     assert done.returncode == 7
@@ -31,21 +31,21 @@ def test_it_sets_the_environment_and_exits_with_the_commands_status(tmp_path: Pa
     assert done.stderr == "local: users come from https://example.com/api/ (RANDOMUSER_URL)\n"
 
 
-def test_tables_are_kept_between_runs_and_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+def test_keeps_tables_and_refuses_second_run(tmp_path: Path) -> None:
     ingest = ("python", "-m", "ingest", "--users", "5", "--load-id", "x")
     assert "Loaded 5 users" in local(tmp_path, "--", *ingest).stdout
     assert "Already loaded: 5 users" in local(tmp_path, "--", *ingest).stdout
     docs = ("dbt", "--quiet", "docs", "generate", "--target-path", str(tmp_path / "target"))
-    made = local(tmp_path, "--", *docs)
-    assert made.returncode == 0 and len(made.stderr.splitlines()) == 1, made.stderr
+    generated = local(tmp_path, "--", *docs)
+    assert generated.returncode == 0 and len(generated.stderr.splitlines()) == 1, generated.stderr
     inner = local(tmp_path, "--", sys.executable, "-m", "local", "--", "true")
     assert inner.returncode == 1
     assert "in use by another `python -m local`" in inner.stderr
 
 
-def test_help_helps_and_no_command_and_an_unknown_one_are_said_in_a_line(tmp_path: Path) -> None:
-    helped = local(tmp_path, "--help")
-    assert helped.returncode == 0 and "python -m local -- COMMAND" in helped.stdout
+def test_unknown_command_is_reported_in_one_line(tmp_path: Path) -> None:
+    help_text = local(tmp_path, "--help")
+    assert help_text.returncode == 0 and "python -m local -- COMMAND" in help_text.stdout
     assert local(tmp_path).returncode == 2
     done = local(tmp_path, "--", "no-such-command")
     assert done.returncode == 127

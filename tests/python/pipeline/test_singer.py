@@ -1,4 +1,4 @@
-"""What the Singer SDK tests of every target is tested here too, or said why not."""
+"""Each test that the Singer SDK has for targets has a counterpart, or a reason for none."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ ADDED = {
 
 
 @pytest.mark.parametrize("test", SINGER)
-def test_every_test_of_singer_targets_has_a_counterpart_or_a_reason(test: str) -> None:
+def test_each_singer_target_test_has_counterpart_or_reason(test: str) -> None:
     assert set(SINGER[test]) <= {"checks", "here", "why"} and len(SINGER[test]) >= 2
     for counterpart in SINGER[test].get("here", []):
         file, _, name = counterpart.partition("::")
@@ -36,13 +36,13 @@ def test_every_test_of_singer_targets_has_a_counterpart_or_a_reason(test: str) -
         assert not name or f"\ndef {name}(" in text or f"- name: {name}\n" in text, counterpart
 
 
-def test_the_page_says_of_singer_targets_what_the_table_says() -> None:
+def test_page_has_table_of_singer_target_tests() -> None:
     assert PAGE.read_text("utf-8").endswith(singer_section() + "\n"), (
         "write docs/reliability.md anew: `make test-faults`"
     )
 
 
-def test_fields_of_any_name_and_type_are_kept_and_are_not_taken_for_known_ones(
+def test_unknown_fields_of_any_name_are_kept(
     run: Run, warehouse: Warehouse, api_url: str, tmp_path: Path
 ) -> None:
     plain, *others = fetch_users(api_url, 3)

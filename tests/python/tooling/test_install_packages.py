@@ -14,7 +14,7 @@ from support.commands import ROOT
 from local.packages import is_real
 
 
-def test_uv_trusts_what_the_system_trusts_unless_told_otherwise() -> None:
+def test_uv_uses_certificates_of_system_by_default() -> None:
     show = ("make", "--silent", "--eval", "show: ; @echo $$UV_SYSTEM_CERTS", "show")
     usual = {name: it for name, it in os.environ.items() if name != "UV_SYSTEM_CERTS"}
     for environment, expected in ((usual, "true"), (usual | {"UV_SYSTEM_CERTS": "0"}, "0")):
@@ -56,9 +56,7 @@ def install(project: Path, hub: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_stubs_are_put_in_place_with_one_line_if_the_hub_cannot_be_reached(
-    project: Path, closed_hub: str
-) -> None:
+def test_stubs_are_installed_if_hub_is_unreachable(project: Path, closed_hub: str) -> None:
     run = install(project, closed_hub)
     assert (run.returncode, run.stderr, run.stdout.count("\n")) == (0, "", 1)
     assert run.stdout.startswith(f"{closed_hub} is not reachable")
@@ -67,7 +65,7 @@ def test_stubs_are_put_in_place_with_one_line_if_the_hub_cannot_be_reached(
         assert not is_real(project / ".venv/dbt_packages" / package)
 
 
-def test_packages_that_are_in_place_are_left_alone(project: Path, closed_hub: str) -> None:
+def test_installed_packages_are_kept(project: Path, closed_hub: str) -> None:
     for package in ("dbt_utils", "dbt_expectations"):
         folder = project / ".venv/dbt_packages" / package
         folder.mkdir(parents=True)
@@ -77,9 +75,7 @@ def test_packages_that_are_in_place_are_left_alone(project: Path, closed_hub: st
     assert (folder / "dbt_project.yml").read_text() == f"name: {package}"
 
 
-def test_a_broken_packages_yml_stays_a_failure_and_no_stub_hides_it(
-    project: Path, closed_hub: str
-) -> None:
+def test_invalid_packages_yml_fails_without_stubs(project: Path, closed_hub: str) -> None:
     (project / "packages.yml").write_text("packages: [{packge: dbt-labs/dbt_utils}]")
     run = install(project, closed_hub)
     assert run.returncode == 1

@@ -1,4 +1,4 @@
-"""The workflows and the hooks of those who take the project over."""
+"""The workflows of GitHub and the hooks of pre-commit."""
 
 import os
 import platform
@@ -19,9 +19,11 @@ def names(paths: list[Path]) -> list[str]:
     return [path.name for path in paths]
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="they are published for x86-64 alone")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="the linters are published for x86-64 only"
+)
 @pytest.mark.parametrize("linter", [["jactionlint"], ["zizmor", "--offline", "--quiet", ".github"]])
-def test_a_linter_finds_nothing_in_the_workflows(linter: list[str]) -> None:
+def test_workflows_pass_linter(linter: list[str]) -> None:
     lint = subprocess.run(
         [BIN / linter[0], *linter[1:]],
         cwd=ROOT,
@@ -34,26 +36,26 @@ def test_a_linter_finds_nothing_in_the_workflows(linter: list[str]) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=names(WORKFLOWS))
-def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is(workflow: Path) -> None:
+def test_actions_are_pinned_to_commit_with_version(workflow: Path) -> None:
     uses = re.findall(r"uses: (.+)", workflow.read_text())
     assert uses
     for action in uses:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
 
 
-def test_an_action_is_pinned_to_one_commit_everywhere() -> None:
+def test_action_has_same_commit_everywhere() -> None:
     uses = {use for path in WORKFLOWS for use in re.findall(r"uses: (.+)", path.read_text())}
     assert len(uses) == len({use.partition("@")[0] for use in uses})
 
 
-def test_what_a_fork_runs_needs_no_secret_and_may_only_read() -> None:
+def test_workflow_of_forks_has_no_secret_and_only_reads() -> None:
     text = (ROOT / ".github/workflows/ci.yml").read_text()
     assert "secrets." not in text
     assert "vars." not in text
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
 
 
-def test_a_hook_runs_a_command_that_make_lint_runs() -> None:
+def test_hooks_run_commands_of_make_lint() -> None:
     makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin")
     makefile = makefile.replace("$(LOCAL)", ".venv/bin/python -m local --").replace(
         "$(MAKE)", "make"

@@ -1,0 +1,48 @@
+"""The recipe "Add a column" of CONTRIBUTING.md, on tables that exist already."""
+
+from pathlib import Path
+
+from support.commands import BUILD_WITHOUT_TESTS, Run, passes
+from support.project_copy import copy_project, replace
+from support.warehouse import Warehouse
+
+
+def test_new_column_reaches_mart_and_history(
+    run: Run, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    project = copy_project(tmp_path / "project")
+    build = (*BUILD_WITHOUT_TESTS, "--project-dir", project)
+    passes(run("ingest", "--users", "20", "--load-id", "before"))
+    passes(run(*build))
+
+    staging = project / "models/staging/randomuser"
+    column = "json_value(payload, '$.picture.thumbnail') as thumbnail_url"
+    replace(
+        staging / "base/base_randomuser__users.sql",
+        " as picture_url,",
+        f" as picture_url,\n        {column},",
+    )
+    replace(
+        staging / "stg_randomuser__users.sql",
+        " picture_url,",
+        " picture_url,\n        thumbnail_url,",
+    )
+    described = "      - name: picture_url\n"
+    replace(
+        project / "models/marts/_marts__models.yml",
+        described,
+        f"      - name: thumbnail_url\n        data_type: string\n{described}",
+    )
+    replace(
+        project / "snapshots/users_history.yml",
+        "        - picture_url\n",
+        "        - picture_url\n        - thumbnail_url\n",
+    )
+    passes(run("ingest", "--users", "20", "--load-id", "after"))
+    passes(run(*build))
+    for table in ("users", "users_history where dbt_valid_to is null"):
+        dataset = run.analytics + ("" if table == "users" else "_snapshots")
+        counts = (
+            f"select load_id, count(thumbnail_url) from {dataset}.{table} group by 1 order by 1"
+        )
+        assert warehouse.rows(counts) == [("after", 20), ("before", 0)]
