@@ -43,7 +43,7 @@ WORKDIR /app
 RUN install --directory --owner=app .local exports logs target
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1
-# A batch image is healthy when its command can start; services are asked over HTTP, see compose.yaml.
+# A batch image is healthy when its command can start; services are checked over HTTP, see compose.yaml.
 HEALTHCHECK --interval=60s --timeout=30s CMD ["python", "-c", "import ingest.cli, publish.__main__"]
 CMD ["make", "pipeline"]
 

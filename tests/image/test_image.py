@@ -204,7 +204,7 @@ def test_the_image_of_the_schedule_reads_the_dag(buildah: Buildah) -> None:
     buildah.run("airflow", "dbt", "--version")
 
 
-def test_airflow_starts_in_the_image_of_the_schedule_and_ends_when_asked_to(
+def test_airflow_image_starts_and_stops(
     buildah: Buildah,
 ) -> None:
     up_and_down = """

@@ -128,13 +128,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
 
 @pytest.fixture(scope="session")
 def all_faults(pytestconfig: pytest.Config) -> bool:
-    """Whether every case is asked for, or the quick ones alone."""
+    """Whether every case is requested, or the quick cases only."""
     return bool(pytestconfig.getoption("--all-faults"))
 
 
 @pytest.fixture(scope="session")
 def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
-    """Take down what a fault did, for docs/reliability.md."""
+    """Collect the outcomes of faults for docs/reliability.md."""
     page = Reliability(write=bool(pytestconfig.getoption("--all-faults")))
     yield page
     page.finish()

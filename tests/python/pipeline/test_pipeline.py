@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.commands import ANSWERS, BUILD, BUILD_WITHOUT_TESTS, ROOT, Run, passes
+from support.commands import RESPONSES, BUILD, BUILD_WITHOUT_TESTS, ROOT, Run, passes
 from support.log_lines import for_people
 from support.warehouse import Warehouse
 
@@ -60,7 +60,7 @@ def test_users_reach_tested_tables_and_files_once(run: Run, counts: Counts, tmp_
 def test_real_responses_warn_of_shared_names_and_passwords(
     run: Run, counts: Counts, tmp_path: Path
 ) -> None:
-    files = [ANSWERS / f"randomuser-1.4{which}.json" for which in ("", "-passwords")]
+    files = [RESPONSES / f"randomuser-1.4{which}.json" for which in ("", "-passwords")]
     assert "Loaded 100 users" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
     assert "Already loaded" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
     passes(run(*BUILD))

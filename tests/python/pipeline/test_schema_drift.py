@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from support.commands import ANSWERS, Run, passes
+from support.commands import RESPONSES, Run, passes
 from support.factories import User, response_file, user
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
@@ -161,7 +161,7 @@ def test_real_responses_match_documented_fields_of_their_version(
     run: Run, warehouse: Warehouse
 ) -> None:
     for version in (*VERSIONS[:5], "1.4-partial"):
-        file = ANSWERS / f"randomuser-{version}.json"
+        file = RESPONSES / f"randomuser-{version}.json"
         assert run("ingest", "--load-id", version, "--from-file", file).returncode == 0
     warnings = build(run, "--vars", "rejected_share: 1")
     assert {row["load_id"] for row in warnings} == {"1.4-partial"}

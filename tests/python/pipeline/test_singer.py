@@ -47,7 +47,7 @@ def test_unknown_fields_of_any_name_are_kept(
 ) -> None:
     plain, *others = fetch_users(api_url, 3)
     users = [plain, *(changed_user(user) | ADDED for user in others)]
-    file = tmp_path / "answer.json"
+    file = tmp_path / "response.json"
     info = {"seed": "s", "results": 3, "page": 1, "version": "1.4"}
     file.write_text(json.dumps({"results": users, "info": info}), "utf-8")
     landed = run("ingest", "--from-file", file)

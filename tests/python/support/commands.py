@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 ROOT = Path(__file__).parents[3]
-ANSWERS = ROOT / "tests/answers"  # some fifty users of each version, as the service sends them
+RESPONSES = ROOT / "tests/responses"  # some fifty users of each version, as the service sends them
 BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
 BUILD_WITHOUT_TESTS = (*BUILD, "--exclude-resource-type", "test")
 LIBRARIES = ["dbt.cli.main", "dbt.adapters.bigquery", "google.cloud.bigquery", "pyarrow.parquet"]

@@ -112,7 +112,7 @@ def test_response_has_fields_of_real_api(api_url: str) -> None:
 
 @pytest.mark.parametrize("name", ["1.4", "1.4-passwords"])
 def test_saved_responses_have_same_fields(name: str) -> None:
-    saved = json.loads((ROOT / f"tests/answers/randomuser-{name}.json").read_text("utf-8"))
+    saved = json.loads((ROOT / f"tests/responses/randomuser-{name}.json").read_text("utf-8"))
 
     assert field_types(saved) == FIELD_TYPES
     assert list(field_types(saved)) == list(FIELD_TYPES)
