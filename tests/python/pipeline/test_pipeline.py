@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.commands import RESPONSES, BUILD, BUILD_WITHOUT_TESTS, ROOT, Run, passes
+from support.commands import BUILD, BUILD_WITHOUT_TESTS, RESPONSES, ROOT, Run, passes
 from support.log_lines import for_people
 from support.warehouse import Warehouse
 
