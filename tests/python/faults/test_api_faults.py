@@ -140,10 +140,10 @@ CASES = {
     "a lone surrogate in a user": Case(
         change_bytes(lambda body: body.replace(b'"uuid": "', rb'"uuid": "\ud800')), "is not JSON: "
     ),
-    "a user nested 2,000 levels deep": Case(
+    "a user nested 100,000 levels deep": Case(
         change_bytes(
             lambda body: body.replace(
-                b'"uuid": ', b'"a": ' + b"[" * 2000 + b"]" * 2000 + b', "uuid": '
+                b'"uuid": ', b'"a": ' + b"[" * 10**5 + b"]" * 10**5 + b', "uuid": '
             )
         ),
         "is nested too deeply to be parsed",
