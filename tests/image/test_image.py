@@ -80,17 +80,17 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
         subprocess.run(["apt-get", "update", "-qq"], check=True)
         install = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *missing]
         subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
-    made = Buildah(tmp_path_factory.mktemp("buildah"))
+    builder = Buildah(tmp_path_factory.mktemp("buildah"))
     try:
-        made.driver = "overlay" if _overlays(made.store) else "vfs"
-        made.base = _base(made)
+        builder.driver = "overlay" if _overlays(builder.store) else "vfs"
+        builder.base = _base(builder)
         context = _context(tmp_path_factory.mktemp("context"))
         for target in ("local", "pipeline", "airflow"):
-            made.build(target, context)
-        yield made
+            builder.build(target, context)
+        yield builder
     finally:
-        made("rm", "--all", check=False)
-        shutil.rmtree(made.store)
+        builder("rm", "--all", check=False)
+        shutil.rmtree(builder.store)
 
 
 def _overlays(folder: Path) -> bool:
@@ -181,16 +181,16 @@ def test_the_image_of_production_runs_the_commands(buildah: Buildah, command: st
 
 
 def test_the_image_of_production_has_nothing_of_a_laptop(buildah: Buildah) -> None:
-    found = buildah.run("pipeline", "python", "-m", "local", "--", "true", check=False)
-    assert found.returncode != 0
-    assert "No module named" in found.stderr
+    command = buildah.run("pipeline", "python", "-m", "local", "--", "true", check=False)
+    assert command.returncode != 0
+    assert "No module named" in command.stderr
 
 
 def test_the_whole_pipeline_runs_in_the_image_of_a_laptop(buildah: Buildah) -> None:
     inside = ["python", "-m", "local", "--"]
-    said = buildah.run("local", *inside, "make", "pipeline", "USERS=500").stdout
-    assert "Wrote 500 rows to exports/users.csv" in said
-    assert ", 0 failed" in said
+    output = buildah.run("local", *inside, "make", "pipeline", "USERS=500").stdout
+    assert "Wrote 500 rows to exports/users.csv" in output
+    assert ", 0 failed" in output
     for command in ("python -m ingest --users 5", "dbt source freshness", "dbt build"):
         buildah.run("local", *inside, *command.split())
     assert (
@@ -209,10 +209,10 @@ def test_airflow_image_starts_and_stops(
 ) -> None:
     up_and_down = """
         coproc python -m local.airflow
-        read -r said <&"${COPROC[0]}"; pid=$COPROC_PID
+        read -r output <&"${COPROC[0]}"; pid=$COPROC_PID
         kill -TERM $pid; wait $pid
-        echo "$said, ended with $?"
+        echo "$output, ended with $?"
     """
-    said = buildah.run("airflow", "bash", "-c", up_and_down, AIRFLOW__API__PORT="0").stdout
-    assert said.startswith("Airflow: http://127.0.0.1:")
-    assert said.endswith("ended with 0\n")
+    output = buildah.run("airflow", "bash", "-c", up_and_down, AIRFLOW__API__PORT="0").stdout
+    assert output.startswith("Airflow: http://127.0.0.1:")
+    assert output.endswith("ended with 0\n")

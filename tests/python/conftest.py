@@ -110,8 +110,8 @@ def alert_host(make_alert_host: MakeAlertHost) -> AlertHost:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    about = "run all cases of faults, and nothing else, and write docs/reliability.md of them"
-    parser.addoption("--all-faults", action="store_true", help=about)
+    text = "run only the fault tests, with all cases, and write docs/reliability.md"
+    parser.addoption("--all-faults", action="store_true", help=text)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -140,7 +140,7 @@ def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
     page.finish()
 
 
-for own in ("BIGQUERY_EMULATOR_HOST", "RANDOMUSER_URL"):  # the tests bring theirs
-    os.environ.pop(own, None)
+for setting in ("BIGQUERY_EMULATOR_HOST", "RANDOMUSER_URL"):  # the tests set their own
+    os.environ.pop(setting, None)
 # A shell's job in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

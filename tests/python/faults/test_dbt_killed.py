@@ -143,12 +143,12 @@ class Dbt:
         assert rows(f"select user_id, first_name {current}") == users
         assert rows(f"select count(*) - count(distinct dbt_scd_id) from {history}") == [(0,)]
 
-    def count_batches(self, table: str) -> int:
+    def count_batches(self, target: str) -> int:
         """Return how many tables of batches for a table are left."""
-        sets = (self.run.analytics + of for of in ("", "_restricted", "_snapshots"))
+        datasets = (self.run.analytics + suffix for suffix in ("", "_restricted", "_snapshots"))
         client = self.warehouse.client
-        names = [it.table_id for of in sets for it in client.list_tables(of)]
-        return sum(name.startswith(f"{table}__dbt_tmp") for name in names)
+        names = [table.table_id for dataset in datasets for table in client.list_tables(dataset)]
+        return sum(name.startswith(f"{target}__dbt_tmp") for name in names)
 
 
 def step_of(request: Request) -> tuple[str, str] | None:

@@ -194,7 +194,7 @@ def test_load_with_many_rejected_users_is_held_back(
     assert "warn: users_are_not_rejected" in output
     assert "load_id=odd, rejection_reason=login.uuid is not" in output
     results = json.loads((tmp_path / "target" / FILES["build"]).read_text())["results"]
-    empty = [it["status"] for it in results if "password_is_not_empty" in it["unique_id"]]
+    empty = [row["status"] for row in results if "password_is_not_empty" in row["unique_id"]]
     assert empty == ["warn"]
     # The accepted cases are versions of two users.
     assert loads_in_users() == [("good", 5), ("odd", len(good) + 2)]
@@ -202,7 +202,7 @@ def test_load_with_many_rejected_users_is_held_back(
     passes(run(*BUILD, "--full-refresh"))
     assert loads_in_users() == [("good", 5)]
 
-    reasons = [it["rejection_reason"] or "" for it in rows(run, warehouse, "odd")]
+    reasons = [row["rejection_reason"] or "" for row in rows(run, warehouse, "odd")]
     assert reasons == [*CASES.values(), *([""] * len(good))]
     for text, reason in CASES.items():
         case = (

@@ -65,7 +65,7 @@ def test_real_responses_warn_of_shared_names_and_passwords(
     assert "Already loaded" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
     passes(run(*BUILD))
     results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
-    warned = {it["unique_id"].split(".")[2] for it in results if it["status"] == "warn"}
+    warned = {node["unique_id"].split(".")[2] for node in results if node["status"] == "warn"}
     assert warned == {"unique_logins_username", "unique_logins_password"}
     assert set(counts().values()) == {100}
     passes(run(*BUILD_WITHOUT_TESTS))

@@ -77,12 +77,16 @@ def test_changed_field_is_named_with_its_load(
     )
     assert build(run, *DRIFT_TEST) == []
 
-    users = [user(10), user(11), *(user_with(20 + n, *it[:2]) for n, it in enumerate(CHANGES))]
+    users = [
+        user(10),
+        user(11),
+        *(user_with(20 + n, *change[:2]) for n, change in enumerate(CHANGES)),
+    ]
     users.append(user_with(99, "rank", 8))
     run("ingest", "--load-id", "with", "--from-file", response_file(tmp_path, "b", users))
     printed = build(run, "--store-failures")
     assert len(printed) == 10 and {row["load_id"] for row in printed} == {"with"}
-    assert {row["field"] for row in printed} < {it[2] for it in CHANGES}
+    assert {row["field"] for row in printed} < {change[2] for change in CHANGES}
     table = f"{run.analytics}_restricted.users_match_documented_fields"
     stored = warehouse.rows(
         f"select field, sent, documented, load_id, first_record_index, users from {table}"
@@ -106,7 +110,7 @@ def test_changed_field_is_named_with_its_load(
         ("missing", "a field that is gone"),
         ("number", "a field of another type"),
     ):
-        path, _, known = next(it[2:] for it in CHANGES if it[3] == sent)
+        path, _, known = next(change[2:] for change in CHANGES if change[3] == sent)
         outcome = f"warning: load with, `{path}`: sent {sent}, documented {known}"
         reliability(PART, case, outcome, "raw has it as sent")
 

@@ -37,7 +37,7 @@ KNOWN_DIFFERENCES = {
 
 def make_odd_users() -> list[str]:
     """Return some 500 users, each with one odd value, key or missing field."""
-    values = [it for it in ODD_VALUES if it not in KNOWN_DIFFERENCES and len(it) < 1500]
+    values = [odd for odd in ODD_VALUES if odd not in KNOWN_DIFFERENCES and len(odd) < 1500]
     changes = [[(tuple(path.split("/")), "replaced", odd)] for path in FIELDS for odd in values]
     changes += [[(path, "removed", "")] for path in PATHS]
     changes += [[(("nat",), f"beside {key}", "1")] for key in ODD_KEYS]
@@ -93,7 +93,9 @@ def make_raw_users(users: list[str], first: int) -> str:
 def documented_fields() -> str:
     """Return a query that gives the rows of the seed."""
     lines = (ROOT / "seeds/documented_fields.csv").read_text().splitlines()[1:]
-    rows = [", ".join(f"'{it}'" if it else "null" for it in line.split(",")) for line in lines]
+    rows = [
+        ", ".join(f"'{cell}'" if cell else "null" for cell in line.split(",")) for line in lines
+    ]
     columns = "path string, types string, first_version string, last_version string"
     structs = ", ".join(f"({row})" for row in rows)
     return f"(select * from unnest(array<struct<{columns}>>[{structs}]))"

@@ -84,7 +84,7 @@ class Process:
         """Wait for its end, and return its standard output and standard error."""
         self._process.join()
         with self._folder:
-            output, errors = (it.read_text("utf-8") for it in self._streams if it.exists())
+            output, errors = (file.read_text("utf-8") for file in self._streams)
         return output, errors
 
 

@@ -56,7 +56,7 @@ def user(number: int, version: str = "1.4") -> User:
         born = "1990-05-31 23:59:59" if version == "1.1" else 644198399
         login, place = {}, {}
     country = {"country": "Nepal"} if number_of_version >= (1, 3) else {}
-    words = {"username": f"user{number}", "password": f"secret{number}", "salt": "salt"}
+    credentials = {"username": f"user{number}", "password": f"secret{number}", "salt": "salt"}
     hashes = {name: size * "0" for name, size in (("md5", 32), ("sha1", 40), ("sha256", 64))}
     picture = dict.fromkeys(("large", "medium", "thumbnail"), f"http://localhost/{number}")
     return {
@@ -67,7 +67,7 @@ def user(number: int, version: str = "1.4") -> User:
         | {"postcode": 1234 if number % 2 else "AB1 2CD"}
         | place,
         "email": "ann@example.com",
-        "login": login | words | hashes,
+        "login": login | credentials | hashes,
         "dob": born,
         "registered": deepcopy(born),
         "phone": "1",

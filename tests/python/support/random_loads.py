@@ -56,7 +56,7 @@ class RandomLoads:
             loaded_at = newest - LOOK_BACK
         elif newest and kind == "tie":
             times = [load.loaded_at for load in self.loads]
-            loaded_at = self.random.choice([it for it in times if it >= newest - LOOK_BACK])
+            loaded_at = self.random.choice([time for time in times if time >= newest - LOOK_BACK])
         # Load ids do not sort as the loads landed.
         load_id = f"{self.random.getrandbits(16):04x}-{next(self.names)}"
         return Load(load_id, loaded_at, [self._user() for _ in range(self.random.randint(1, 8))])
@@ -84,7 +84,7 @@ class RandomLoads:
         used = filter(self._is_used, self.loads)
         for load in sorted(used, key=lambda load: (load.loaded_at, load.load_id)):
             metadata = (load.loaded_at, load.load_id)
-            for user in (it for it in load.users if it not in BAD):
+            for user in (record for record in load.users if record not in BAD):
                 key, location = user["login"]["uuid"].lower(), user["location"] or {}
                 city = location["city"].strip().lower() if location else None
                 users[key] = (user["name"]["first"], city, *metadata)

@@ -94,9 +94,9 @@ def singer_section() -> str:
         "| --- | --- | --- |",
     ]
     for name, test in SINGER.items():
-        files = [it.partition("::") for it in test.get("here", [])]
-        here = [f"[{test or Path(file).stem}](../{file})" for file, _, test in files]
-        counterpart = " ".join(filter(None, [test.get("why"), ", ".join(here)]))
+        tests = [name.partition("::") for name in test.get("here", [])]
+        links = [f"[{function or Path(file).stem}](../{file})" for file, _, function in tests]
+        counterpart = " ".join(filter(None, [test.get("why"), ", ".join(links)]))
         lines.append(f"| {name} | {test['checks']} | {counterpart} |")
     return "\n".join(lines)
 

@@ -16,7 +16,7 @@ from local.packages import is_real
 
 def test_uv_uses_certificates_of_system_by_default() -> None:
     show = ("make", "--silent", "--eval", "show: ; @echo $$UV_SYSTEM_CERTS", "show")
-    usual = {name: it for name, it in os.environ.items() if name != "UV_SYSTEM_CERTS"}
+    usual = {name: value for name, value in os.environ.items() if name != "UV_SYSTEM_CERTS"}
     for environment, expected in ((usual, "true"), (usual | {"UV_SYSTEM_CERTS": "0"}, "0")):
         done = subprocess.run(
             show, cwd=ROOT, env=environment, text=True, capture_output=True, check=True

@@ -70,5 +70,5 @@ def test_pull_request_builds_only_changed_models(
 
     for pull_request in (nothing, mart):
         pull_request.step("Drop the pull request's datasets")
-    datasets = {it.dataset_id for it in warehouse.client.list_datasets()}
-    assert not [it for it in datasets if it.startswith((run.analytics, run.raw))]
+    datasets = {dataset.dataset_id for dataset in warehouse.client.list_datasets()}
+    assert not [name for name in datasets if name.startswith((run.analytics, run.raw))]
