@@ -6,8 +6,8 @@ BIN := .venv/bin
 LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# uv trusts its own list of certificates unless told otherwise; pip, and whoever is behind a proxy
-# of a company, those of the system.
+# By default uv trusts its own list of certificates. Behind the proxy of a company, as pip does, it
+# must trust those of the system.
 export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 

@@ -139,7 +139,7 @@ TARGETS = pytest.mark.parametrize("target", ["pipeline", "local", "airflow"])
 
 
 @TARGETS
-def test_the_user_is_not_root_and_cannot_change_the_code(buildah: Buildah, target: str) -> None:
+def test_user_is_not_root_and_cannot_change_code(buildah: Buildah, target: str) -> None:
     assert buildah.run(target, "id", "-u").stdout.strip() == "10001"
     writable = buildah.run(
         target, "find", "/app", "-maxdepth", "2", "-writable", "-type", "d"
@@ -150,14 +150,14 @@ def test_the_user_is_not_root_and_cannot_change_the_code(buildah: Buildah, targe
 
 
 @TARGETS
-def test_no_secret_that_lies_about_gets_into_the_image(buildah: Buildah, target: str) -> None:
+def test_image_holds_no_secret(buildah: Buildah, target: str) -> None:
     grep = ["grep", "-rlI", "--exclude-dir=.venv", MARKER, "/app"]
     assert buildah.run(target, *grep, check=False).stdout == ""
     assert buildah.run(target, "find", "/app", "-maxdepth", "1", "-name", ".git*").stdout == ""
 
 
 @TARGETS
-def test_the_health_check_passes(buildah: Buildah, target: str) -> None:
+def test_health_check_passes(buildah: Buildah, target: str) -> None:
     image = json.loads(buildah("inspect", "--type", "image", f"localhost/{target}").stdout)
     kind, *command = image["Docker"]["config"]["Healthcheck"]["Test"]
     assert kind == "CMD"
@@ -176,17 +176,17 @@ def test_the_health_check_passes(buildah: Buildah, target: str) -> None:
         "make --dry-run pipeline",
     ],
 )
-def test_the_image_of_production_runs_the_commands(buildah: Buildah, command: str) -> None:
+def test_pipeline_image_runs_commands(buildah: Buildah, command: str) -> None:
     buildah.run("pipeline", *command.split(), GOOGLE_CLOUD_PROJECT="my-project")
 
 
-def test_the_image_of_production_has_nothing_of_a_laptop(buildah: Buildah) -> None:
+def test_pipeline_image_has_no_local_tools(buildah: Buildah) -> None:
     command = buildah.run("pipeline", "python", "-m", "local", "--", "true", check=False)
     assert command.returncode != 0
     assert "No module named" in command.stderr
 
 
-def test_the_whole_pipeline_runs_in_the_image_of_a_laptop(buildah: Buildah) -> None:
+def test_local_image_runs_whole_pipeline(buildah: Buildah) -> None:
     inside = ["python", "-m", "local", "--"]
     output = buildah.run("local", *inside, "make", "pipeline", "USERS=500").stdout
     assert "Wrote 500 rows to exports/users.csv" in output
@@ -199,7 +199,7 @@ def test_the_whole_pipeline_runs_in_the_image_of_a_laptop(buildah: Buildah) -> N
     )
 
 
-def test_the_image_of_the_schedule_reads_the_dag(buildah: Buildah) -> None:
+def test_airflow_image_parses_dag(buildah: Buildah) -> None:
     buildah.run("airflow", ".venv/airflow/bin/python", "dags/randomuser.py")
     buildah.run("airflow", "dbt", "--version")
 
