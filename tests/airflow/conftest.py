@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from local.airflow import PROGRAM, ROOT, environment
+from local.airflow import AIRFLOW, ROOT, environment
 
 if "BIGQUERY_EMULATOR_HOST" not in os.environ:
     pytest.exit("there is no embedded BigQuery: run `make airflow-test`", returncode=2)
@@ -116,6 +116,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 @pytest.fixture(scope="session")
 def database() -> Iterator[None]:
     """Create the tables of Airflow."""
-    subprocess.run([PROGRAM, "db", "migrate"], check=True, capture_output=True)
+    subprocess.run([AIRFLOW, "db", "migrate"], check=True, capture_output=True)
     yield
     HOME.cleanup()
