@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from support.alert_harness import SECRET, AlertHost, MakeAlertHost, read_warnings
-from support.commands import BUILD, Run, passes, settings_of
+from support.commands import BUILD, Run, passes, make_settings
 from support.fake_slack import FakeSlack, fake_slack
 from support.fault_proxy import ProxiedLoader, proxied_loader
 from support.reliability_page import Reliability
@@ -39,7 +39,7 @@ def api_url() -> Iterator[str]:
 def parsed(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What dbt has parsed of the project, for the tests to begin with."""
     folder = tmp_path_factory.mktemp("parsed")
-    settings = settings_of(folder) | {"ANALYTICS_DATASET": DATASET}
+    settings = make_settings(folder) | {"ANALYTICS_DATASET": DATASET}
     passes(Run(environment(warehouse.url, api_url) | settings)("dbt", "parse"))
     return folder / "target/partial_parse.msgpack"
 
@@ -51,7 +51,7 @@ def run(warehouse: Warehouse, api_url: str, parsed: Path, tmp_path: Path) -> Run
             warehouse.client.delete_dataset(dataset.reference, delete_contents=True)
     (tmp_path / "target").mkdir()
     shutil.copy(parsed, tmp_path / "target")
-    settings = settings_of(tmp_path) | {"ANALYTICS_DATASET": DATASET}
+    settings = make_settings(tmp_path) | {"ANALYTICS_DATASET": DATASET}
     return Run(environment(warehouse.url, api_url) | settings)
 
 
@@ -78,7 +78,7 @@ def slack() -> Iterator[FakeSlack]:
 @pytest.fixture(scope="session")
 def built(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """What dbt really writes: a fresh source, built models, tests of which some warn."""
-    settings = settings_of(tmp_path_factory.mktemp("built"))
+    settings = make_settings(tmp_path_factory.mktemp("built"))
     run = Run(environment(warehouse.url, api_url) | settings)
     passes(run("ingest", "--users", "400", RANDOMUSER_PASSWORD=""))
     passes(run("dbt", "source", "freshness"))

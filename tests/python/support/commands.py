@@ -66,6 +66,8 @@ class Process:
     def __init__(self, words: list[str], environment: dict[str, str]) -> None:
         self._folder = TemporaryDirectory()
         self._streams = [Path(self._folder.name, name) for name in ("stdout", "stderr")]
+        for stream in self._streams:
+            stream.touch()  # the command may be killed before it writes
         self._process = _forks.Process(target=_main, args=(words, environment, self._streams))
         self._process.start()
         self.kill = self._process.kill
@@ -94,7 +96,7 @@ def passes(done: CompletedProcess[str]) -> str:
     return done.stdout
 
 
-def settings_of(folder: Path) -> dict[str, str]:
+def make_settings(folder: Path) -> dict[str, str]:
     """Return settings for datasets and folders of a test's own."""
     name = uuid4().hex[:12]
     return {
@@ -109,7 +111,7 @@ def settings_of(folder: Path) -> dict[str, str]:
 def _main(words: list[str], environment: dict[str, str], streams: list[Path]) -> None:
     """Be the command, in a process of its own."""
     for number, stream in enumerate(streams, start=1):
-        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(stream, os.O_WRONLY), number)
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)
