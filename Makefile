@@ -76,7 +76,7 @@ lint: setup  ## ruff, mypy, SQLFluff
 sqlfluff:
 	sqlfluff lint models tests
 
-test-faults: setup  ## kill everything at every step (half an hour); draws docs/reliability.md
+test-faults: setup  ## kill everything at every step (20 minutes); draws docs/reliability.md
 	$(BIN)/python -m pytest --all-faults
 
 test-tooling: setup  ## workflows, compose file, slim CI, installation of the packages
