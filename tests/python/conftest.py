@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from support.alert_harness import SECRET, AlertHost, MakeAlertHost, read_warnings
-from support.commands import BUILD, Run, passes, make_settings
+from support.commands import BUILD, Run, make_settings, passes
 from support.fake_slack import FakeSlack, fake_slack
 from support.fault_proxy import ProxiedLoader, proxied_loader
 from support.reliability_page import Reliability
