@@ -173,7 +173,7 @@ def test_late_load_is_merged_and_newest_version_stays(
     assert sorted(warehouse.rows(versions)) == [("Newer", True), ("OnTime", False)]
 
 
-def test_load_later_than_look_back_fails_a_test_until_rebuild(
+def test_load_beyond_look_back_fails_until_rebuild(
     run: Run, warehouse: Warehouse, counts: Counts
 ) -> None:
     passes(run("ingest", "--users", "10", "--load-id", "on-time"))

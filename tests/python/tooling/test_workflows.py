@@ -48,7 +48,7 @@ def test_action_has_same_commit_everywhere() -> None:
     assert len(uses) == len({use.partition("@")[0] for use in uses})
 
 
-def test_workflow_of_forks_has_no_secret_and_only_reads() -> None:
+def test_fork_workflow_only_reads_without_secrets() -> None:
     text = (ROOT / ".github/workflows/ci.yml").read_text()
     assert "secrets." not in text
     assert "vars." not in text
