@@ -89,7 +89,7 @@ workflows-lint: setup
 airflow-test: setup .venv/airflow/ready  ## the DAG, and a run under a real scheduler (QUICK=1: the DAG)
 	@rm -rf .local/airflow-test
 	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
-	$(BIN)/python -m pytest tests/python/tooling/test_containers.py -k airflow
+	$(BIN)/python -m pytest tests/python/airflow
 
 image-test: setup  ## build the Dockerfile with buildah, and run its commands
 	$(BIN)/python -m pytest tests/image
