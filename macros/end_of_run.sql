@@ -3,8 +3,8 @@
         Prints the failing rows of tests, which dbt only counts, and saves the results of a build:
         every other command, even `dbt show`, overwrites target/run_results.json. The results go
         where dbt stores the compiled SQL of hooks; `python -m publish` reads them there
-        (publish/artifacts.py). A test opts in by the meta `show_failures: true`; its rows must hold
-        no passwords.
+        (publish/artifacts.py). A test opts in by the meta `show_failures: true`; its columns must
+        be of the class public (CONTRIBUTING.md).
     -#}
     {%- if execute -%}
     {%- set saved = [] -%}

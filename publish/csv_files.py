@@ -14,7 +14,7 @@ MARTS = ("users", "logins", "locations")
 def write_marts(client: bigquery.Client, folder: Path, with_secrets: bool) -> dict[Path, int]:
     """Write one file per mart into `folder` and return each file's number of rows.
 
-    Columns with `meta: {secret: true}` in their YAML are left out unless `with_secrets`. All files
+    Columns whose class is not `public` or `personal` are left out unless `with_secrets`. All files
     are renamed to their final names when all are complete: no file is ever half written. Raises
     PublishError if a mart is missing.
     """
@@ -43,7 +43,7 @@ def _write_mart(client: bigquery.Client, node: dict, folder: Path, with_secrets:
     columns = [
         name
         for name, column in node["columns"].items()
-        if with_secrets or not column["config"]["meta"].get("secret")
+        if with_secrets or column["config"]["meta"].get("class") in ("public", "personal")
     ]
     key = node["config"]["unique_key"]
     sql = f"select {', '.join(columns)} from {node['relation_name']} order by {key}"  # noqa: S608

@@ -27,11 +27,11 @@ def test_new_column_reaches_mart_and_history(
         " picture_url,",
         " picture_url,\n        thumbnail_url,",
     )
-    described = "      - name: picture_url\n"
+    described = "      - {name: picture_url,"
     replace(
         project / "models/marts/_marts__models.yml",
         described,
-        f"      - name: thumbnail_url\n        data_type: string\n{described}",
+        f"      - {{name: thumbnail_url, data_type: string}}\n{described}",
     )
     replace(
         project / "snapshots/users_history.yml",
@@ -46,3 +46,7 @@ def test_new_column_reaches_mart_and_history(
             f"select load_id, count(thumbnail_url) from {dataset}.{table} group by 1 order by 1"
         )
         assert warehouse.rows(counts) == [("after", 20), ("before", 0)]
+
+    passes(run("publish", "csv"))
+    header = (tmp_path / "exports/users.csv").read_text().partition("\n")[0]
+    assert "picture_url" in header and "thumbnail_url" not in header, "it has no class"
