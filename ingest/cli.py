@@ -102,12 +102,14 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
         if landed is not None:
             users = requested or sum(len(page.users) for page in bar)
             warehouse.check_landed(load_id, landed, users)
-            log.info("the load landed before", extra=event("already_loaded", users=landed))
-            return f"Already loaded: {landed:,} users in {table}; nothing to do"
+            log.info("the load landed before", extra=event("already_loaded", users=landed.users))
+            return f"Already loaded: {landed.users:,} users in {table}; nothing to do"
         landed = warehouse.land(load_id, iter(bar), requested, logs.redact(source))
-    end = event("landed", users=landed, seconds=round(monotonic() - started, 3))
-    log.info("landed %d users in %.1f s", landed, end["seconds"], extra=end)
-    return f"Loaded {landed:,} users into {table}"
+    seconds = round(monotonic() - started, 3)
+    end = event("landed", **landed._asdict(), seconds=seconds)
+    log.info("landed %d users in %.1f s", landed.users, seconds, extra=end)
+    left_out = f"; left out as forgotten: {landed.forgotten:,}" if landed.forgotten else ""
+    return f"Loaded {landed.users:,} users into {table}{left_out}"
 
 
 def _list_loads(warehouse: Warehouse) -> str:

@@ -41,6 +41,12 @@ LOADS = [
     _column("loaded_at", "TIMESTAMP", description="When the load landed in raw."),
     SchemaField("decision", "STRING", description="What a person decided about the load."),
     SchemaField("decided_at", "TIMESTAMP", description="When a person decided it (UTC)."),
+    SchemaField("users_forgotten", "INT64", description="How many received users are forgotten."),
+]
+FORGOTTEN = [
+    _column("user_hash", "STRING", description="Keyed hash of the user id."),
+    _column("forgotten_at", "TIMESTAMP", description="When the user was forgotten (UTC)."),
+    _column("receipt", "STRING", description="Number of rows by table that were deleted."),
 ]
 
 # BigQuery allows 1,500 load jobs per table and day, so one job loads a part of many pages. Larger
@@ -63,6 +69,11 @@ select
 from `{staging}`
 """
 
+# Whether the user of a payload is forgotten. macros/forget_users.sql makes the same hash.
+IS_FORGOTTEN = """to_hex(sha256(concat(
+        (select key from `{forgotten}_key`), lower(json_value(payload, '$.login.uuid'))
+    ))) in (select user_hash from `{forgotten}`)"""
+
 # BigQuery cannot parse some valid JSON, for example a number out of range. Such a payload is kept
 # as a JSON string of the text that was sent: nothing is lost and the load does not fail.
 LAND = """
@@ -74,26 +85,52 @@ select
     api_version, seed, fetched_at, current_timestamp()
 from `{staging}`
 where not exists (select 1 from `{users}` where load_id = @load_id and loaded_at >= @since)
+    and ({is_forgotten}) is not true
 """
 
 LEDGER = """
-insert into `{loads}`
-    (load_id, source, api_version, seed,
-    users_asked, users_received, users_landed, loader_version, started_at, loaded_at)
+insert into `{loads}` (
+    load_id, source, api_version, seed, users_asked, users_received, users_landed,
+    users_forgotten, loader_version, started_at, loaded_at
+)
+with landed as (
+    select * from `{users}` where load_id = @load_id and loaded_at >= @since
+),
+counted as (
+    select count(*) as users, coalesce(max(loaded_at), current_timestamp()) as loaded_at
+    from landed
+),
+forgotten as (
+    select 0 as users
+)
 select
-    @load_id, @source, string_agg(distinct api_version, ', '), string_agg(distinct seed, ', '),
-    @users_asked, @users_received, count(*), @loader_version, @started_at, max(loaded_at)
-from `{users}`
-where load_id = @load_id and loaded_at >= @since
-    and not exists (select 1 from `{loads}` where load_id = @load_id)
-having count(*) > 0
+    @load_id, @source,
+    string_agg(distinct sent.api_version, ', '), string_agg(distinct sent.seed, ', '),
+    @users_asked, @users_received, max(counted.users),
+    max(forgotten.users), @loader_version, @started_at, max(counted.loaded_at)
+from landed as sent cross join counted cross join forgotten
+where not exists (select 1 from `{loads}` where load_id = @load_id)
+having max(counted.users) + max(forgotten.users) > 0
 """
+# For a run that has not moved all users itself: raw may have none of them.
+LEDGER_WITH_FORGOTTEN = LEDGER.replace(
+    "select 0 as users",
+    """select count(*) as users from `{staging}`
+    where record_index not in (select record_index from landed) and {is_forgotten}""",
+).replace("from landed as sent", "from `{staging}` as sent")
 
 DECIDE = """
 update `{loads}` set decision = @decision, decided_at = current_timestamp()
 where load_id = @load_id
 """
-LANDED = "select users_landed from `{loads}` where load_id = @load_id"
+LANDED = """
+select users_landed, coalesce(users_forgotten, 0) as users_forgotten
+from `{loads}` where load_id = @load_id
+"""
+FORGOTTEN_KEY = """
+create table if not exists `{forgotten}_key` as
+select concat(generate_uuid(), generate_uuid()) as key
+"""
 LAST_LOADS = """
 select loaded_at, load_id, users_landed, api_version, decision, source from `{loads}`
 order by loaded_at desc limit 20
@@ -122,6 +159,13 @@ def define_loads(name: str) -> Table:
     """Define the ledger, one row per load that landed."""
     table = Table(name, LOADS)
     table.description = "The ledger of loads that landed. One row per load."
+    return table
+
+
+def define_forgotten(name: str) -> Table:
+    """Define the table of forgotten users, one row per user and request."""
+    table = Table(name, FORGOTTEN)
+    table.description = "The users who must not land again. One row per user and request."
     return table
 
 

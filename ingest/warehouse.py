@@ -2,6 +2,7 @@
 
 Load jobs write the parts of a load into a staging table. One statement then moves all rows into
 `users`, unless the load is there already, and another writes its row into the ledger, `loads`.
+Users who are forgotten (macros/forget_users.sql) are left out and counted.
 A run that dies leaves `users` unchanged or complete; the next run of the same load finishes it.
 """
 
@@ -12,13 +13,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from uuid import uuid4
 
 from google.api_core.exceptions import Conflict, GoogleAPIError, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
-from google.cloud.bigquery import Client, LoadJob, LoadJobConfig, QueryJob, QueryJobConfig
+from google.cloud.bigquery import Client, LoadJob, LoadJobConfig, QueryJob, QueryJobConfig, Table
 from google.cloud.bigquery import ScalarQueryParameter as Parameter
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from requests import RequestException
@@ -45,6 +46,13 @@ class LoadIdTakenError(LandingError):
     """The load id belongs to a load of other users."""
 
 
+class Landed(NamedTuple):
+    """How many users of a load are in `users`, and how many are forgotten."""
+
+    users: int
+    forgotten: int
+
+
 def connect(settings: Settings) -> Client:
     """Return a client with the default credentials, or with none for an emulator."""
     project, location = settings.google_cloud_project, settings.bigquery_location
@@ -63,6 +71,7 @@ class Warehouse:
         self.client = connect(settings)
         self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
         self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
+        self.forgotten = f"{self.dataset}.forgotten"
         self.retry = DEFAULT_RETRY.with_timeout(settings.retry_seconds)
         # An emulator that is down stays down; a network may recover.
         limit = 1 if settings.bigquery_emulator_host else 30
@@ -70,28 +79,35 @@ class Warehouse:
 
     def create_tables(self) -> None:
         """Create the dataset, its tables and new columns where they are missing."""
+        missing = tables.LOADS
         try:
             loads = self.client.get_table(self.loads, retry=self._first_call_retry)
-            for column in tables.LOADS[len(loads.schema) :]:
-                definition = f"{column.name} {column.field_type}"
-                self.query(f"alter table `{self.loads}` add column if not exists {definition}")
+            missing = missing[len(loads.schema) :]
         except NotFound:
             dataset = tables.define_dataset(self.dataset, self.client.location)
             self.client.create_dataset(dataset, exists_ok=True, retry=self.retry)
-            for table in (tables.define_users(self.users), tables.define_loads(self.loads)):
-                self.client.create_table(table, exists_ok=True, retry=self.retry)
+            self._create_table(tables.define_users(self.users))
+        if missing:  # the ledger is completed last: a complete ledger means that all is there
+            self._create_table(tables.define_forgotten(self.forgotten))
+            self.query(tables.FORGOTTEN_KEY)
+            self._create_table(tables.define_loads(self.loads))
+        for column in missing if missing is not tables.LOADS else []:
+            definition = f"{column.name} {column.field_type}"
+            self.query(f"alter table `{self.loads}` add column if not exists {definition}")
 
-    def count_landed(self, load_id: str) -> int | None:
-        """Return the number of users of a load in the ledger; None if the load is not in it."""
+    def count_landed(self, load_id: str) -> Landed | None:
+        """Return what the ledger says about a load; None if the load is not in it."""
         rows = self.query(tables.LANDED, load_id=load_id)
-        return rows[0].users_landed if rows else None
+        return Landed(*rows[0]) if rows else None
 
     def query(self, sql: str, staging: str = "", **values: Any) -> list[Any]:
         """Run a statement with `values` as its parameters and return its rows."""
         return list(self._start_query(sql, staging, values).result(retry=self.retry))
 
-    def land(self, load_id: str, pages: Iterator[Page], requested: int | None, source: str) -> int:
-        """Land all `pages` as the load `load_id` and return its number of users.
+    def land(
+        self, load_id: str, pages: Iterator[Page], requested: int | None, source: str
+    ) -> Landed:
+        """Land all `pages` as the load `load_id` and return how many users have landed.
 
         `requested` (users; None for a replay) and `source` go into the ledger. Nothing lands if
         `pages` raises, or if requested users were sent twice (SourceError).
@@ -99,7 +115,7 @@ class Warehouse:
         started_at = datetime.now(UTC)
         values = {"load_id": load_id, "since": started_at - RECOVERY_WINDOW}
         staging = f"{self.dataset}.landing_{uuid4().hex}"
-        self.client.create_table(tables.define_staging(staging), exists_ok=True, retry=self.retry)
+        self._create_table(tables.define_staging(staging))
         try:
             received = self._upload_parts(tables.write_parts(pages, load_id), staging)
             (staged,) = self.query(tables.STAGED, staging, users_asked=requested)
@@ -114,21 +130,27 @@ class Warehouse:
             moved = self._run_once_per_load("users", tables.LAND, staging, values)
             values |= {"source": source, "users_asked": requested, "users_received": received}
             values |= {"loader_version": __version__, "started_at": started_at}
-            written = self._run_once_per_load("ledger", tables.LEDGER, staging, values)
+            ledger = tables.LEDGER if moved == received else tables.LEDGER_WITH_FORGOTTEN
+            written = self._run_once_per_load("ledger", ledger, staging, values)
         finally:
             with suppress(*CLIENT_ERRORS):  # the table expires anyway
                 self.client.delete_table(staging, not_found_ok=True, retry=self._first_call_retry)
-        if (moved, written) != (received, 1):  # another run of the load did a part of the work
-            self.check_landed(load_id, self.count_landed(load_id), received)
-        return received
+        if (moved, written) == (received, 1):
+            return Landed(received, 0)
+        # Forgotten users were left out, or another run of the load did a part of the work.
+        return self.check_landed(load_id, self.count_landed(load_id), received)
 
-    def check_landed(self, load_id: str, landed: int | None, users: int) -> None:
-        """Raise LandingError unless `landed`, the number in the ledger, equals `users`."""
+    def check_landed(self, load_id: str, landed: Landed | None, users: int) -> Landed:
+        """Return `landed`; raise LandingError unless the ledger has all `users` of the load."""
         if landed is None:
             raise LandingError(f"{self.loads} has no row of load {load_id}: run the load again")
-        if landed != users:
-            conflict = f"load {load_id} holds {landed:,} users, but this run has {users:,}"
+        if sum(landed) != users:
+            conflict = f"load {load_id} holds {sum(landed):,} users, but this run has {users:,}"
             raise LoadIdTakenError(f"{conflict}; nothing was landed: use another --load-id")
+        return landed
+
+    def _create_table(self, table: Table) -> None:
+        self.client.create_table(table, exists_ok=True, retry=self.retry)
 
     def _upload_parts(self, files: Iterator[tuple[IO[bytes], int]], staging: str) -> int:
         """Upload each part while the next is fetched, and return the number of users."""
@@ -169,14 +191,16 @@ class Warehouse:
             job_id = f"randomuser-{step}-{key}-{attempt}"
             try:
                 job = self._start_query(sql, staging, values, job_id)
-                rows = job.result(retry=self.retry, job_retry=None).num_dml_affected_rows
+                job.result(retry=self.retry, job_retry=None)
                 log.info("%s written", step, extra=event("written", table=step))
-                return rows
+                return job.num_dml_affected_rows
             except Conflict:  # wait for the other job; whether it succeeds does not matter
                 self.client.get_job(job_id, retry=self.retry).exception()  # type: ignore[no-untyped-call]
 
     def _start_query(self, sql: str, staging: str, values: Values, job_id: str = "") -> QueryJob:
-        sql = sql.format(users=self.users, loads=self.loads, staging=staging)
+        names = {"users": self.users, "loads": self.loads, "forgotten": self.forgotten}
+        is_forgotten = tables.IS_FORGOTTEN.format(**names)
+        sql = sql.format(**names, staging=staging, is_forgotten=is_forgotten)
         parameters = [Parameter(name, _TYPES[type(value)], value) for name, value in values.items()]
         config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
         return self.client.query(sql, config, job_id or None, retry=self.retry, job_retry=None)

@@ -49,6 +49,18 @@ SnapshotManager.capture = _capture_on_request  # type: ignore[method-assign, ass
 ScriptInterpreter._snapshot_dml_targets = _skip_copy  # type: ignore[method-assign]
 bqemulator.server.DuckDBEngine = Engine  # type: ignore[attr-defined]
 
+# Two transactions that change the same tables: BigQuery cancels one of them, and the emulator lets
+# them see each other half done. Here one waits for the other.
+_run_script, _script_lock = ScriptInterpreter.run, asyncio.Lock()
+
+
+async def _run_script_alone(self: ScriptInterpreter, source: str) -> Any:
+    async with _script_lock:
+        return await _run_script(self, source)
+
+
+ScriptInterpreter.run = _run_script_alone  # type: ignore[method-assign]
+
 # The emulator writes each job to disk, without its rows, and reads all jobs at every start. The
 # project never reads a job of an earlier run.
 DuckDBCatalogRepository._write_job = lambda *_: None  # type: ignore[method-assign]

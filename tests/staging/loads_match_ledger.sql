@@ -1,5 +1,5 @@
--- A load lands completely or not at all: raw has as many rows of it as were received and as the
--- ledger records, and each load in raw has a row in the ledger.
+-- A load lands completely or not at all: raw has as many rows of it as the ledger records, which are
+-- those that were received less the forgotten users, and each load in raw has a row in the ledger.
 with
 
 landed as (
@@ -25,12 +25,13 @@ select
     loads.load_id as load_id_in_ledger,
     landed.users_in_raw,
     loads.users_landed,
+    loads.users_forgotten,
     loads.users_received,
     loads.users_asked
 from landed
 full outer join loads
     on landed.load_id = loads.load_id
 where
-    coalesce(landed.users_in_raw != loads.users_landed, true)
-    or loads.users_landed != loads.users_received
+    coalesce(coalesce(landed.users_in_raw, 0) != loads.users_landed, true)
+    or loads.users_landed + coalesce(loads.users_forgotten, 0) != loads.users_received
     or loads.users_received != loads.users_asked

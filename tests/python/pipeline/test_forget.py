@@ -1,0 +1,138 @@
+"""Forgotten users are nowhere any more, and nothing brings them back."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from support.commands import BUILD, Run, passes
+from support.factories import User, changed_user, response_file, user
+from support.warehouse import Warehouse
+
+# dbt writes the arguments of a command to its log, and to its results.
+FORGET = ("dbt", "--log-level-file", "none", "--no-write-json", "run-operation", "forget_users")
+PERSON = "0000aaaa-0000-4000-8000-00000000aaaa"
+OTHERS = [user(number) for number in range(60)]
+ALONE = {"street": {"number": 471104711, "name": "Lonely Lane"}, "city": "Nowhereville"}
+PLACE = {"coordinates": {"latitude": "-77.7771", "longitude": "166.6661"}}
+VERSIONS = [
+    changed_user(
+        user(1000),
+        login={"uuid": PERSON.upper()},
+        name={"first": "Zebedee", "last": "Quix"},
+        email="not-an-address",  # a failing test stores the row
+        phone="0555-1",
+        cell="0555-2",
+        id={"name": "SVNR", "value": "11 220333 Q 444"},
+        dob={"date": "1931-02-03T04:05:06.789Z"},
+        registered={"date": "2003-04-05T06:07:08.910Z"},
+        location=ALONE | {"coordinates": {"latitude": "-66.6661", "longitude": "55.5551"}},
+    )
+]
+VERSIONS.append(
+    changed_user(VERSIONS[0], name={"first": "Zeb"}, location=OTHERS[2]["location"] | PLACE)
+)
+VERSIONS.append(changed_user(VERSIONS[1], login={"password": None}))  # is rejected
+VERSIONS.append(changed_user(VERSIONS[1], phone="0555-3"))
+
+
+def forget(run: Run, *user_ids: str, dry_run: bool = False) -> list[str]:
+    """Forget users and return the lines of the receipt."""
+    arguments = json.dumps({"user_ids": user_ids, "dry_run": dry_run})
+    output = passes(run(*FORGET, "--args", arguments))
+    return output[output.index("rows ") :].splitlines()
+
+
+def leaves(value: object) -> Iterator[str]:
+    """Yield the texts and numbers within a JSON value."""
+    for inner in value.values() if isinstance(value, dict) else ():
+        yield from leaves(inner)
+    if not isinstance(value, dict):
+        yield str(value)
+
+
+def tables(run: Run, warehouse: Warehouse) -> Iterator[str]:
+    for dataset in warehouse.client.list_datasets():
+        if dataset.dataset_id.startswith((run.raw, run.analytics)):
+            for table in warehouse.client.list_tables(dataset.reference):
+                if table.table_type == "TABLE":
+                    yield f"{dataset.dataset_id}.{table.table_id}"
+
+
+def read_texts(run: Run, warehouse: Warehouse, *names: str) -> dict[str, str]:
+    """Return the rows of tables as text."""
+    return {
+        name: "\n".join(sorted(str(row) for row in warehouse.rows(f"select * from {name}")))
+        for name in names or tables(run, warehouse)
+    }
+
+
+def test_forgotten_user_is_nowhere_and_never_comes_back(
+    run: Run, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    def land(load_id: str, *users: User) -> str:
+        file = response_file(tmp_path, load_id, list(users))
+        return passes(run("ingest", "--load-id", load_id, "--from-file", file))
+
+    first, second, rejected, unbuilt = VERSIONS
+    land("one", *OTHERS[:30], first)
+    passes(run(*BUILD, "--store-failures"))
+    land("two", second, OTHERS[3])
+    land("three", *OTHERS[30:], rejected)
+    passes(run(*BUILD, "--store-failures"))
+    land("four", unbuilt, OTHERS[4])
+    for copy in ("landing_of_a_killed_load", "copy_of_somebody"):
+        warehouse.rows(
+            f"create table {run.raw}.{copy} as select load_id, record_index, "
+            f"to_json_string(payload) as payload from {run.raw}.users where load_id = 'one'"
+        )
+    batch = f"{run.analytics}.users__dbt_tmp_of_a_killed_build"
+    warehouse.rows(f"create table {batch} as select * from {run.analytics}.users")
+
+    # The values that nobody else has; also the keys that the pipeline has made of them.
+    values = {PERSON} | {leaf for version in VERSIONS for leaf in leaves(version)}
+    keys = f"select dbt_scd_id, location_id from {run.analytics}_snapshots.users_history"
+    own, shared = (
+        {str(key) for row in warehouse.rows(f"{keys} where user_id {is_own}") for key in row}
+        for is_own in (f"= '{PERSON}'", f"!= '{PERSON}'")
+    )
+    values = (values | own) - shared - {leaf for other in OTHERS for leaf in leaves(other)}
+    assert {"Zebedee", "471104711", "166.6661", "not-an-address", "secret1000"} <= values
+    texts = read_texts(run, warehouse)
+    assert not [value for value in values if value not in "".join(texts.values())]
+
+    planned = forget(run, PERSON, dry_run=True)
+    assert read_texts(run, warehouse) == texts
+    receipt = forget(run, PERSON)
+    assert receipt[1:] == planned[1:]
+    stray = f"{run.raw}.copy_of_somebody"
+    assert f"not deleted here: {stray}, which is not of this project" in receipt
+    warehouse.rows(f"drop table {stray}")
+
+    def is_nowhere() -> None:
+        passes(run("publish", "csv", "--with-secrets"))
+        files = [file for file in tmp_path.rglob("*") if file.is_file() and file.parent != tmp_path]
+        texts = read_texts(run, warehouse)
+        texts |= {str(file): file.read_text("utf-8", "replace") for file in files}
+        texts["receipt"] = "\n".join(receipt)
+        for name, text in texts.items():
+            assert not [value for value in values if value in text], name
+
+    is_nowhere()
+    passes(run(*BUILD))
+    marts = [f"{run.analytics}.users", f"{run.analytics}.locations"]
+    marts += [f"{run.analytics}_restricted.logins"]
+    built = read_texts(run, warehouse, *marts)
+    passes(run(*BUILD, "--full-refresh"))
+    assert read_texts(run, warehouse, *marts) == built
+
+    assert "Already loaded: 30 users" in land("one", *OTHERS[:30], first)
+    assert "Loaded 1 users" in land("again", first, OTHERS[5])
+    assert "left out as forgotten: 1" in land("alone", second)
+    counts = "users_received, users_landed, users_forgotten"
+    ledger = warehouse.rows(f"select load_id, {counts} from {run.raw}.loads")
+    assert sorted(ledger) == [
+        *[("again", 2, 1, 1), ("alone", 1, 0, 1), ("four", 2, 1, 1), ("one", 31, 30, 1)],
+        *[("three", 31, 30, 1), ("two", 2, 1, 1)],
+    ]
+    passes(run(*BUILD))
+    is_nowhere()
