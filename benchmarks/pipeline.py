@@ -33,7 +33,7 @@ class Pipeline:
         """Work in `folder`; dbt keeps its parsed project there, as it does between real runs."""
         self.folder, self.url = folder, warehouse_url
         # These override a person's own settings, so that each run measures the same.
-        self._environment = environment(warehouse_url, api_url) | {
+        self._environment = environment(warehouse_url, RANDOMUSER_URL=api_url) | {
             "RANDOMUSER_PASSWORD": PASSWORD,
             "RAW_DATASET": "raw_randomuser",
             "ANALYTICS_DATASET": "analytics",

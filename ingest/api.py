@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from ingest.logs import event, to_one_line
-from ingest.response import Page, SourceError, parse_page
+from ingest.response import Page, SourceError, hide_users, parse_page
 
 log = logging.getLogger(__name__)
 PAGE_USERS = 1_000  # the API allows 5,000; smaller pages keep memory and retries small
@@ -142,7 +142,8 @@ def _read_body(response: requests.Response) -> bytes:
     if response.status_code != requests.codes.ok:
         if target := headers.get("Location"):
             raise SourceError(f"{status}, a redirect to {target[:200]!r}, which is not followed")
-        excerpt, retry_after = str(response.raw.read1(200), "utf-8", "replace"), 0.0
+        excerpt = str(hide_users(response.raw.read1(200)), "utf-8", "replace")
+        retry_after = 0.0
         if response.status_code not in RETRYABLE_STATUSES:
             raise SourceError(f"{status}, {excerpt!r}")
         with suppress(HTTPError, ValueError, OverflowError):  # neither seconds nor a date

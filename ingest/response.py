@@ -4,7 +4,6 @@ The format is that of randomuser.me/documentation#format. The loader does not re
 a user and keeps them as they were sent, byte for byte.
 """
 
-import re
 from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +13,12 @@ import msgspec
 
 class SourceError(RuntimeError):
     """The API or a file gave no valid response; the text says what was requested and received."""
+
+
+def hide_users(body: bytes) -> bytes:
+    """Return a wrong `body` for a message, or a note in its place if it may hold users."""
+    may_hold_users = b'"results"' in body or b'"login"' in body
+    return b"(not shown: it may hold passwords)" if may_hold_users else body
 
 
 class Info(msgspec.Struct):
@@ -42,11 +47,8 @@ def parse_page(body: bytes, origin: str) -> Page:
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
         formats = ("JSON", "in the format of the randomuser API")
         expected = formats[isinstance(error, msgspec.ValidationError)]
-        position = re.search(r"(?:\(byte|position) (\d+)", str(error))
-        index = int(position[1]) if position else 0
-        excerpt = body[max(0, index - 30) : index + 60]
-        excerpt_text = f"{'around this byte' if index else 'it starts with'}: {excerpt!r}"
-        raise SourceError(f"{origin} is not {expected}: {error}; {excerpt_text}") from None
+        start = f"it starts with: {hide_users(body)[:60]!r}"
+        raise SourceError(f"{origin} is not {expected}: {error}; {start}") from None
     except RecursionError:
         raise SourceError(f"{origin} is nested too deeply to be parsed") from None
     if not page.users:

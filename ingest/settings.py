@@ -1,9 +1,15 @@
 """The settings of the loader, from flags, the environment, `.env` and defaults, in this order."""
 
+import os
+from pathlib import Path
 from typing import Any, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# May hold a secret: no message shows their values, and NAME_FILE may name a file with the value.
+SECRETS = ("randomuser_url", "slack_webhook_url")
 
 
 class SettingsError(ValueError):
@@ -15,7 +21,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=False)
 
-    randomuser_url: str = Field("https://randomuser.me/api/", pattern=r"^https?://[^/?#]+[^?#]*$")
+    # In a password, what ends or breaks a host is escaped (%2F): else `redact` cannot know its end.
+    randomuser_url: str = Field(
+        "https://randomuser.me/api/", pattern=r"^https?://[^/?#\\\s]+[^?#@\s]*$"
+    )
     randomuser_users: int = Field(1_000, ge=1, le=10_000_000)
     randomuser_password: str = "special,upper,lower,number,24-32"  # noqa: S105
     retry_seconds: float = Field(600, gt=0, le=86_400)
@@ -29,14 +38,47 @@ class Settings(BaseSettings):
     def read(cls, **flags: Any) -> Self:
         """Read the settings, overridden by `flags` that are not None; raise SettingsError."""
         overrides = {name: value for name, value in flags.items() if value is not None}
+        secrets = filter(cls.model_fields.__contains__, SECRETS)
+        from_files = {name: text for name in secrets if (text := _read_secret_file(name))}
         try:
-            return cls(**overrides)
+            return cls(**from_files | overrides)
         except ValidationError as validation:
             problems = []
             for error in validation.errors():
-                name, text = str(error["loc"][0]), f"{error['msg']}, got {error['input']!r}"
+                name, text = str(error["loc"][0]), str(error["msg"])
+                if name not in SECRETS:
+                    text += f", got {error['input']!r}"
                 if error["type"] == "missing":
                     text = "is not set (set it in the environment or in .env)"
                 flag = f"--{name.removeprefix('randomuser_')}"
                 problems.append(f"{flag if name in overrides else name.upper()}: {text}")
             raise SettingsError("; ".join(problems)) from None
+
+
+def find_variable(name: str) -> tuple[str, str]:
+    """Return the variable that is set, `name` or `name`_FILE, and its value; "" if none is set.
+
+    The environment overrides `.env`. Raises SettingsError if one of them sets both variables.
+    """
+    for variables in (os.environ, dotenv_values(".env")):
+        value, path = variables.get(name), variables.get(f"{name}_FILE")
+        if value and path:
+            raise SettingsError(f"{name} and {name}_FILE are both set: remove one of them")
+        if path:
+            return f"{name}_FILE", path
+        if value is not None:
+            return name, value
+    return name, ""
+
+
+def _read_secret_file(name: str) -> str | None:
+    variable, path = find_variable(name.upper())
+    if not variable.endswith("_FILE"):
+        return None
+    try:
+        text = Path(path).read_text("utf-8", "replace").rstrip("\n")
+    except OSError as error:
+        raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+    if not text:
+        raise SettingsError(f"{variable}: {path} is empty")
+    return text

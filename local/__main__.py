@@ -2,7 +2,8 @@
 
 The servers listen on free loopback ports while the command runs, and are stopped when it ends;
 the exit status is the command's. Tables stay in `.local/` (LOCAL_DIR) between runs. If
-RANDOMUSER_URL is set, in the environment or in `.env`, no fake API is started.
+RANDOMUSER_URL or RANDOMUSER_URL_FILE is set, in the environment or in `.env`, no fake API is
+started.
 """
 
 import os
@@ -13,9 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dotenv import dotenv_values
-
-from ingest.logs import redact
+from ingest.settings import SettingsError, find_variable
 from local.api import serve
 from local.bigquery import NotStartedError, bigquery
 
@@ -24,13 +23,13 @@ PROJECT = "local-project"
 IGNORED_WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
 
 
-def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
+def environment(warehouse_url: str, **settings: str) -> dict[str, str]:
     """Return this environment with the settings by which a command finds the servers."""
     programs = Path(sys.executable).parent
     return os.environ | {
         "BIGQUERY_EMULATOR_HOST": warehouse_url,
         "GOOGLE_CLOUD_PROJECT": PROJECT,
-        "RANDOMUSER_URL": api_url,
+        **settings,
         "DBT_PROFILES_DIR": str(Path(__file__).parents[1]),
         "DBT_TARGET": "local",
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -38,25 +37,25 @@ def environment(warehouse_url: str, api_url: str) -> dict[str, str]:
 
 
 @contextmanager
-def api() -> Iterator[str]:
-    """Yield the URL in RANDOMUSER_URL, or the URL of a fake API that runs during the block."""
-    name = "RANDOMUSER_URL"
-    if url := os.environ.get(name) or dotenv_values(".env").get(name):
-        print(f"local: users come from {redact(url)} ({name})", file=sys.stderr)
-        yield url
+def api() -> Iterator[dict[str, str]]:
+    """Yield the setting of the API's URL; a fake API runs during the block if none is set."""
+    name, value = find_variable("RANDOMUSER_URL")
+    if value:  # not printed: it may hold a password
+        print(f"local: users come from the API of {name}", file=sys.stderr)
+        yield {name: value}
         return
     with serve() as url:
         print(f"local: users come from a fake API, because {name} is not set", file=sys.stderr)
-        yield url
+        yield {name: url}
 
 
 def run(command: list[str]) -> int:
     """Run `command` while both servers run, and return its exit status."""
     data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
-    with bigquery(data_dir / "bigquery") as warehouse_url, api() as api_url:
+    with bigquery(data_dir / "bigquery") as warehouse_url, api() as settings:
         try:
             quiet = {"PYTHONWARNINGS": f"{os.environ.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"}
-            process = subprocess.Popen(command, env=environment(warehouse_url, api_url) | quiet)
+            process = subprocess.Popen(command, env=environment(warehouse_url, **settings) | quiet)
         except OSError as error:
             print(f"local: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
             return 127
@@ -81,6 +80,9 @@ def main() -> int:
     except NotStartedError as error:
         print(f"local: {error}", file=sys.stderr)
         return 1
+    except SettingsError as error:
+        print(f"local: wrong settings: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

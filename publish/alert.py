@@ -33,7 +33,7 @@ MAX_LINE_LENGTH = 500  # characters
 class AlertSettings(Settings):
     """What `python -m publish alert` needs in addition to the loader's settings."""
 
-    # Not validated here: the message about an invalid setting contains its value.
+    # Validated when it is used: pydantic has no pattern for a SecretStr.
     slack_webhook_url: SecretStr = SecretStr("")
     alert_repeat_hours: float = Field(24, gt=0, le=8_760)
     alert_failed_tasks: str | None = None

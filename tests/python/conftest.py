@@ -40,7 +40,7 @@ def parsed(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPath
     """What dbt has parsed of the project, for the tests to begin with."""
     folder = tmp_path_factory.mktemp("parsed")
     settings = make_settings(folder) | {"ANALYTICS_DATASET": DATASET}
-    passes(Run(environment(warehouse.url, api_url) | settings)("dbt", "parse"))
+    passes(Run(environment(warehouse.url, RANDOMUSER_URL=api_url) | settings)("dbt", "parse"))
     return folder / "target/partial_parse.msgpack"
 
 
@@ -52,7 +52,7 @@ def run(warehouse: Warehouse, api_url: str, parsed: Path, tmp_path: Path) -> Run
     (tmp_path / "target").mkdir()
     shutil.copy(parsed, tmp_path / "target")
     settings = make_settings(tmp_path) | {"ANALYTICS_DATASET": DATASET}
-    return Run(environment(warehouse.url, api_url) | settings)
+    return Run(environment(warehouse.url, RANDOMUSER_URL=api_url) | settings)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def slack() -> Iterator[FakeSlack]:
 def built(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """What dbt really writes: a fresh source, built models, tests of which some warn."""
     settings = make_settings(tmp_path_factory.mktemp("built"))
-    run = Run(environment(warehouse.url, api_url) | settings)
+    run = Run(environment(warehouse.url, RANDOMUSER_URL=api_url) | settings)
     passes(run("ingest", "--users", "400", RANDOMUSER_PASSWORD=""))
     passes(run("dbt", "source", "freshness"))
     passes(run(*BUILD, "--store-failures"))
@@ -142,5 +142,6 @@ def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
 
 for setting in ("BIGQUERY_EMULATOR_HOST", "RANDOMUSER_URL"):  # the tests set their own
     os.environ.pop(setting, None)
+    os.environ.pop(f"{setting}_FILE", None)
 # A shell's job in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

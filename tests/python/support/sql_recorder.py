@@ -62,7 +62,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
         profiles = yaml.safe_load((ROOT / "profiles.yml").read_text())
         profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
         (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
-        variables = environment(url, api_url) | {
+        variables = environment(url, RANDOMUSER_URL=api_url) | {
             "RAW_DATASET": "raw_of_prod",
             "ANALYTICS_DATASET": "analytics_of_prod",
             "BIGQUERY_METHOD": "oauth-secrets",

@@ -41,7 +41,7 @@ def test_parse_ignores_byte_order_mark() -> None:
     ("body", "message"),
     [
         (make_response(b"1") + b"{}", "is not JSON: .*trailing characters"),
-        (make_response(b'{"x": NaN}'), r"is not JSON: .* around this byte: .*\{\"x\": NaN\}"),
+        (make_response(b'{"x": NaN}'), r"is not JSON: .*\(byte \d+\); .*\(not shown: it may"),
         (make_response(b"01"), "is not JSON: "),
         (make_response(b'"\x00"'), "is not JSON: "),
         (make_response(rb'"\ud8zz"'), "is not JSON: "),
