@@ -142,6 +142,7 @@ def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
 
 for setting in ("BIGQUERY_EMULATOR_HOST", "RANDOMUSER_URL"):  # the tests set their own
     os.environ.pop(setting, None)
-    os.environ.pop(f"{setting}_FILE", None)
+for setting in ("RANDOMUSER_URL_FILE", "SLACK_WEBHOOK_URL_FILE"):
+    os.environ.pop(setting, None)
 # A shell's job in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -28,7 +28,14 @@ def test_sets_environment_and_exits_with_status_of_command(tmp_path: Path) -> No
 
     done = local(tmp_path, *show, RANDOMUSER_URL="https://me:secret@example.com/api/")
     assert done.stdout.split()[1] == "https://me:secret@example.com/api/"
-    assert done.stderr == "local: users come from https://example.com/api/ (RANDOMUSER_URL)\n"
+    assert done.stderr == "local: users come from the API of RANDOMUSER_URL\n"
+
+    file = {"RANDOMUSER_URL_FILE": "secrets/url"}
+    done = local(tmp_path, "--", "sh", "-c", "echo $RANDOMUSER_URL$RANDOMUSER_URL_FILE", **file)
+    assert done.stdout == "secrets/url\n"
+    assert done.stderr == "local: users come from the API of RANDOMUSER_URL_FILE\n"
+    both = local(tmp_path, *show, RANDOMUSER_URL="https://example.com/", **file)
+    assert both.returncode == 2 and "wrong settings: RANDOMUSER_URL and" in both.stderr
 
 
 def test_keeps_tables_and_refuses_second_run(tmp_path: Path) -> None:

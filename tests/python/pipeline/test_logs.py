@@ -1,6 +1,5 @@
-"""Logs: one JSON line per event, and no secrets."""
+"""Logs: one JSON line per event."""
 
-import json
 import os
 import pty
 import re
@@ -8,20 +7,14 @@ import subprocess
 import sys
 import termios
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support import faulty_api
 from support.commands import ROOT, Run
-from support.fake_slack import Response, fake_slack
 from support.log_lines import for_people, log_lines
-from support.warehouse import Warehouse
 
 from ingest import logs
-
-WEBHOOK, TOKEN, PASSWORD = "WebhookSecretXoXo", "TokenSecretXoXo", "PasswordSecretXoXo"
-ALL_TIME = "loaded_at >= timestamp '1970-01-01'"
 
 
 def read_events(stderr: str, load_id: str) -> dict[str, list[dict[str, Any]]]:
@@ -131,48 +124,6 @@ def _read_terminal(terminal: int) -> bytes:
         return os.read(terminal, 65_536)
     except OSError:  # on Linux: the other end is closed
         return b""
-
-
-def test_no_secret_is_printed_or_logged(
-    run: Run, warehouse: Warehouse, api_url: str, tmp_path: Path
-) -> None:
-    with fake_slack(WEBHOOK) as slack:
-        with_credentials = api_url.replace("://", f"://me:{PASSWORD}@")
-        secrets = {
-            "SLACK_WEBHOOK_URL": slack.url,
-            "DBT_ENV_SECRET_BIGQUERY_TOKEN": TOKEN,
-            "RANDOMUSER_URL": with_credentials,
-            "LOG_LEVEL": "DEBUG",
-        }
-        unreachable = with_credentials.replace(api_url.split("/")[2], "127.0.0.1:1")
-        slack.responses = [Response(429, "rate_limited", 0), Response(404, "no_service")]
-        runs = [
-            run("ingest", "--check", **secrets),
-            run("ingest", "--users", "300", **secrets),
-            run("ingest", **secrets | {"RANDOMUSER_URL": unreachable, "RETRY_SECONDS": "1"}),
-            run("dbt", "--debug", "source", "freshness", **secrets),
-            run("dbt", "build", "--exclude-resource-type", "unit_test", **secrets),
-            run("publish", "alert", ALERT_FAILED_TASKS="ingest", **secrets),
-            run("publish", "alert", ALERT_FAILED_TASKS="ingest", **secrets),
-            run("publish", "report", **secrets),
-        ]
-    assert [done.returncode for done in runs] == [0, 0, 1, 0, 0, 1, 0, 0]
-    assert len(slack.request_times) == 3 and len(slack.accepted) == 1
-    texts = [done.stdout + done.stderr for done in runs]
-    texts += [file.read_text("utf-8") for file in (tmp_path / "logs").rglob("*") if file.is_file()]
-    assert "select" in texts[-1]  # the log of dbt holds every statement
-    texts += slack.accepted
-    texts += map(str, warehouse.rows(f"select * from {run.raw}.loads"))
-    passwords = warehouse.rows(
-        f"select json_value(payload, '$.login.password') from {run.raw}.users where {ALL_TIME}"
-    )
-    landed = {str(password) for (password,) in passwords}
-    assert len(landed) == 300
-    escaped = {json.dumps(password)[1:-1] for password in landed}
-    for text in texts:
-        for secret in (WEBHOOK, TOKEN, PASSWORD, *landed, *escaped):
-            assert secret not in text
-    assert any(re.search(r"https?://127\.0\.0\.1:1/", text) for text in texts)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+import yaml
+
 ROOT = Path(__file__).parents[3]
 RESPONSES = ROOT / "tests/responses"  # some fifty users of each version, as the service sends them
 BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
@@ -105,6 +107,19 @@ def make_settings(folder: Path) -> dict[str, str]:
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
         "EXPORT_DIR": str(folder / "exports"),
+    }
+
+
+def make_prod_settings(folder: Path, url: str) -> dict[str, str]:
+    """Return settings for dbt's target prod with BigQuery at `url`; its profile is in `folder`."""
+    profiles = yaml.safe_load((ROOT / "profiles.yml").read_text())
+    profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
+    (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
+    return {
+        "DBT_TARGET": "prod",
+        "DBT_PROFILES_DIR": str(folder),
+        "BIGQUERY_METHOD": "oauth-secrets",
+        "DBT_ENV_SECRET_BIGQUERY_TOKEN": "unused",
     }
 
 

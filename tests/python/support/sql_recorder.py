@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from google.cloud.bigquery import ScalarQueryParameter
-from support.commands import ROOT, Run
+from support.commands import Run, make_prod_settings
 from support.proxy import proxy
 
 from local.__main__ import environment
@@ -59,16 +58,10 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
     recording = Recording()
     with proxy(warehouse_url) as served:
         url, sent = served.url, served.requests
-        profiles = yaml.safe_load((ROOT / "profiles.yml").read_text())
-        profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
-        (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
-        variables = environment(url, RANDOMUSER_URL=api_url) | {
+        variables = environment(url, RANDOMUSER_URL=api_url) | make_prod_settings(folder, url)
+        variables |= {
             "RAW_DATASET": "raw_of_prod",
             "ANALYTICS_DATASET": "analytics_of_prod",
-            "BIGQUERY_METHOD": "oauth-secrets",
-            "DBT_ENV_SECRET_BIGQUERY_TOKEN": "unused",
-            "DBT_TARGET": "prod",
-            "DBT_PROFILES_DIR": str(folder),
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
             "EXPORT_DIR": str(folder / "exports"),

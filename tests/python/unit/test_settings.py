@@ -1,0 +1,81 @@
+"""Settings that may hold a secret come from a variable or a file, and no message shows them."""
+
+from pathlib import Path
+
+import pytest
+
+from ingest.settings import Settings, SettingsError
+from publish.alert import AlertSettings
+
+URL, WEBHOOK = "https://me:XoXo@example.com/api/", "https://hooks.slack.com/services/XoXo"
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave out the settings of the shell and of the project's `.env`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    for name in ("RANDOMUSER_URL", "SLACK_WEBHOOK_URL"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+
+
+def read_url_and_webhook() -> tuple[str, str]:
+    settings = AlertSettings.read()
+    return settings.randomuser_url, settings.slack_webhook_url.get_secret_value()
+
+
+def test_file_holds_value_and_environment_overrides_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("url").write_text(f"{URL}\n")
+    Path("webhook").write_text(f"{WEBHOOK}\r\n")
+    monkeypatch.setenv("RANDOMUSER_URL_FILE", "url")
+    Path(".env").write_text("RANDOMUSER_URL=http://other/\nSLACK_WEBHOOK_URL_FILE=webhook\n")
+    assert read_url_and_webhook() == (URL, WEBHOOK)
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", "")
+    assert read_url_and_webhook() == (URL, "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"SLACK_WEBHOOK_URL": WEBHOOK, "SLACK_WEBHOOK_URL_FILE": "webhook"},
+            "SLACK_WEBHOOK_URL and SLACK_WEBHOOK_URL_FILE are both set: remove one of them",
+        ),
+        (
+            {"SLACK_WEBHOOK_URL_FILE": "/no/file"},
+            "SLACK_WEBHOOK_URL_FILE: cannot read /no/file: No such file or directory",
+        ),
+        ({"RANDOMUSER_URL_FILE": "."}, "RANDOMUSER_URL_FILE: cannot read .: Is a directory"),
+        ({"RANDOMUSER_URL_FILE": "empty"}, "RANDOMUSER_URL_FILE: empty is empty"),
+    ],
+    ids=["both", "missing", "folder", "empty"],
+)
+def test_wrong_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
+) -> None:
+    Path("empty").write_text("\n")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        AlertSettings.read()
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "me:XoXo@host/",
+        "ftp://me:XoXo@host/",
+        "https://me:Xo/XoXo@host/",
+        "https://me:Xo?XoXo@host/",
+        "https://me:Xo#XoXo@host/",
+        "https://me:Xo XoXo@host/",
+        "https://me:Xo\\XoXo@host/",
+    ],
+)
+def test_invalid_url_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("RANDOMUSER_URL", url)
+    with pytest.raises(SettingsError, match=r"^RANDOMUSER_URL: String should match") as error:
+        Settings.read()
+    assert "Xo" not in str(error.value)
