@@ -1,8 +1,8 @@
 """The schedule of randomuser: ingest, dbt source freshness, dbt build, publish, alert.
 
 Every task runs the command that a person types, in the project's folder, with the environment of
-Airflow: set the project's settings (GOOGLE_CLOUD_PROJECT, DBT_TARGET, ...) there, and the settings
-of the schedule:
+Airflow: set the project's settings (GOOGLE_CLOUD_PROJECT, DBT_TARGET, SLACK_WEBHOOK_URL_FILE, ...)
+there, and the settings of the schedule:
 
 RANDOMUSER_SCHEDULE     when to run, as cron, in UTC (`0 * * * *`)
 RANDOMUSER_PROJECT_DIR  the project's folder (the parent of this file's folder)

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=False)
 
-    # In a password, what ends or breaks a host is escaped (%2F): else `redact` cannot know its end.
+    # A password has its special characters escaped (%2F), or `redact` would not find its end.
     randomuser_url: str = Field(
         "https://randomuser.me/api/", pattern=r"^https?://[^/?#\\\s]+[^?#@\s]*$"
     )
@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     def read(cls, **flags: Any) -> Self:
         """Read the settings, overridden by `flags` that are not None; raise SettingsError."""
         overrides = {name: value for name, value in flags.items() if value is not None}
-        secrets = filter(cls.model_fields.__contains__, SECRETS)
+        secrets = [name for name in SECRETS if name in cls.model_fields]
         from_files = {name: text for name in secrets if (text := _read_secret_file(name))}
         try:
             return cls(**from_files | overrides)

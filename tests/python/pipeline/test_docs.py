@@ -6,6 +6,8 @@ import sys
 
 from support.commands import ROOT, Run, passes
 
+from ingest.settings import SECRETS
+
 
 def test_erd_page_is_current() -> None:
     done = subprocess.run(
@@ -31,3 +33,5 @@ def test_settings_page_names_every_setting() -> None:
     for line in example.splitlines():
         if "=" in line and not line.startswith("#"):
             assert f"`{line.split('=')[0]}`" in page
+    for name in SECRETS:
+        assert f"`{name.upper()}_FILE`" in page and f"{name.upper()}_FILE: " in example
