@@ -75,6 +75,8 @@ def _read_secret_file(name: str) -> str | None:
     variable, path = find_variable(name.upper())
     if not variable.endswith("_FILE"):
         return None
+    if "://" in path:  # the secret itself, by mistake
+        raise SettingsError(f"{variable}: is a URL, not the path of a file")
     try:
         text = Path(path).read_text("utf-8", "replace").rstrip("\n")
     except OSError as error:

@@ -48,8 +48,9 @@ def test_file_holds_value_and_environment_overrides_dotenv(monkeypatch: pytest.M
         ),
         ({"RANDOMUSER_URL_FILE": "."}, "RANDOMUSER_URL_FILE: cannot read .: Is a directory"),
         ({"RANDOMUSER_URL_FILE": "empty"}, "RANDOMUSER_URL_FILE: empty is empty"),
+        ({"RANDOMUSER_URL_FILE": URL}, "RANDOMUSER_URL_FILE: is a URL, not the path of a file"),
     ],
-    ids=["both", "missing", "folder", "empty"],
+    ids=["both", "missing", "folder", "empty", "the secret"],
 )
 def test_wrong_file_is_named(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
