@@ -52,7 +52,7 @@ def api() -> Iterator[dict[str, str]]:
 def run(command: list[str]) -> int:
     """Run `command` while both servers run, and return its exit status."""
     data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
-    with bigquery(data_dir / "bigquery") as warehouse_url, api() as settings:
+    with api() as settings, bigquery(data_dir / "bigquery") as warehouse_url:
         try:
             quiet = {"PYTHONWARNINGS": f"{os.environ.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"}
             process = subprocess.Popen(command, env=environment(warehouse_url, **settings) | quiet)
