@@ -90,34 +90,44 @@ where not exists (select 1 from `{users}` where load_id = @load_id and loaded_at
 
 LEDGER = """
 insert into `{loads}` (
-    load_id, source, api_version, seed, users_asked, users_received, users_landed,
-    users_forgotten, loader_version, started_at, loaded_at
+    load_id, source, api_version, seed, users_asked, users_received,
+    users_landed, users_forgotten, loader_version, started_at, loaded_at
+)
+select
+    @load_id, @source, string_agg(distinct api_version, ', '), string_agg(distinct seed, ', '),
+    @users_asked, @users_received, count(*), 0, @loader_version, @started_at, max(loaded_at)
+from `{users}`
+where load_id = @load_id and loaded_at >= @since
+    and not exists (select 1 from `{loads}` where load_id = @load_id)
+having count(*) = @users_received
+"""
+# The same for a load of which raw lacks users: the forgotten ones, which may be all.
+LEDGER_WITH_FORGOTTEN = """
+insert into `{loads}` (
+    load_id, source, api_version, seed, users_asked, users_received,
+    users_landed, users_forgotten, loader_version, started_at, loaded_at
 )
 with landed as (
-    select * from `{users}` where load_id = @load_id and loaded_at >= @since
+    select record_index, loaded_at from `{users}` where load_id = @load_id and loaded_at >= @since
 ),
 counted as (
-    select count(*) as users, coalesce(max(loaded_at), current_timestamp()) as loaded_at
-    from landed
-),
-forgotten as (
-    select 0 as users
+    select
+        (select count(*) from landed) as landed,
+        (select coalesce(max(loaded_at), current_timestamp()) from landed) as loaded_at,
+        (
+            select count(*) from `{staging}`
+            where record_index not in (select record_index from landed) and {is_forgotten}
+        ) as forgotten
 )
 select
     @load_id, @source,
     string_agg(distinct sent.api_version, ', '), string_agg(distinct sent.seed, ', '),
-    @users_asked, @users_received, max(counted.users),
-    max(forgotten.users), @loader_version, @started_at, max(counted.loaded_at)
-from landed as sent cross join counted cross join forgotten
+    @users_asked, @users_received, max(counted.landed), max(counted.forgotten),
+    @loader_version, @started_at, max(counted.loaded_at)
+from `{staging}` as sent cross join counted
 where not exists (select 1 from `{loads}` where load_id = @load_id)
-having max(counted.users) + max(forgotten.users) > 0
+having max(counted.landed + counted.forgotten) > 0
 """
-# For a run that has not moved all users itself: raw may have none of them.
-LEDGER_WITH_FORGOTTEN = LEDGER.replace(
-    "select 0 as users",
-    """select count(*) as users from `{staging}`
-    where record_index not in (select record_index from landed) and {is_forgotten}""",
-).replace("from landed as sent", "from `{staging}` as sent")
 
 DECIDE = """
 update `{loads}` set decision = @decision, decided_at = current_timestamp()

@@ -130,14 +130,15 @@ class Warehouse:
             moved = self._run_once_per_load("users", tables.LAND, staging, values)
             values |= {"source": source, "users_asked": requested, "users_received": received}
             values |= {"loader_version": __version__, "started_at": started_at}
-            ledger = tables.LEDGER if moved == received else tables.LEDGER_WITH_FORGOTTEN
-            written = self._run_once_per_load("ledger", ledger, staging, values)
+            written = self._run_once_per_load("ledger", tables.LEDGER, staging, values)
+            if not written:  # raw lacks forgotten users, or another run has written the ledger
+                ledger = tables.LEDGER_WITH_FORGOTTEN
+                self._run_once_per_load("ledger", ledger, staging, values)
         finally:
             with suppress(*CLIENT_ERRORS):  # the table expires anyway
                 self.client.delete_table(staging, not_found_ok=True, retry=self._first_call_retry)
         if (moved, written) == (received, 1):
             return Landed(received, 0)
-        # Forgotten users were left out, or another run of the load did a part of the work.
         return self.check_landed(load_id, self.count_landed(load_id), received)
 
     def check_landed(self, load_id: str, landed: Landed | None, users: int) -> Landed:

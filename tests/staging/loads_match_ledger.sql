@@ -1,5 +1,5 @@
--- A load lands completely or not at all: raw has as many rows of it as the ledger records, which are
--- those that were received less the forgotten users, and each load in raw has a row in the ledger.
+-- A load lands completely or not at all: what was received is in raw, as many rows as the ledger
+-- records, or belongs to forgotten users; and each load in raw has a row in the ledger.
 with
 
 landed as (
