@@ -2,6 +2,7 @@
     config(
         unique_key='location_id',
         cluster_by=['location_id'],
+        grants=grants_to('readers'),
     )
 }}
 

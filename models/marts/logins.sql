@@ -3,6 +3,7 @@
         schema='restricted',
         unique_key='login_uuid',
         cluster_by=['login_uuid'],
+        grants=grants_to('restricted_readers'),
     )
 }}
 

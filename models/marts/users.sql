@@ -2,6 +2,7 @@
     config(
         unique_key='user_id',
         cluster_by=['user_id'],
+        grants=grants_to('readers'),
     )
 }}
 

@@ -1,0 +1,171 @@
+"""Who may read the tables, as target prod tells BigQuery: grants and policy tags from vars."""
+
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from support.commands import (
+    BUILD_WITHOUT_TESTS,
+    Run,
+    make_prod_settings,
+    make_settings,
+    passes,
+)
+from support.proxy import Request, proxy
+from support.sql_recorder import Recording
+from support.warehouse import Warehouse
+
+from local.__main__ import environment
+
+pytestmark = pytest.mark.xdist_group("walls")
+
+ANALYSTS, LEFT, JOINED = ("group:analysts@x.org", "group:left@x.org", "group:joined@x.org")
+SECURITY = "group:security@x.org"
+CREDENTIAL, PERSONAL = (f"projects/p/locations/us/taxonomies/1/policyTags/{n}" for n in (1, 2))
+VARS = {
+    "restricted_readers": [SECURITY],
+    "policy_tags": {"credential": CREDENTIAL, "personal": PERSONAL},
+}
+DCL = re.compile(r"(grant|revoke) `roles/bigquery.dataViewer` on table (\S+) (?:to|from) (.+);")
+
+Tags = dict[str, dict[str, list[str]]]  # table: {column: policy tags}
+
+
+@dataclass
+class AccessControl:
+    """BigQuery's grants on tables, which the embedded BigQuery lacks."""
+
+    groups: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    statements: list[str] = field(default_factory=list)
+
+    def apply(self, request: Request) -> None:
+        """Apply the statement of a request; the embedded BigQuery gets a query in its place."""
+        content = request.json
+        query = content.get("configuration", {}).get("query", content)
+        sql = query.get("query", "")
+        if "OBJECT_PRIVILEGES" in sql:
+            ((dataset, table),) = re.findall(r'schema = "(.+)"\n.*name = "(.+)"', sql)
+            groups = sorted(self.groups[f"`local-project`.`{dataset}`.`{table}`"])
+            self.statements.append(sql)
+            query["query"] = (
+                f"select 'roles/bigquery.dataViewer' as privilege_type, grantee "
+                f"from unnest(cast({groups} as array<string>)) as grantee"
+            )
+        elif statements := DCL.findall(sql):
+            self.statements.append(sql)
+            for verb, table, names in statements:
+                change = set.update if verb == "grant" else set.difference_update
+                change(self.groups[table], json.loads(f"[{names}]"))
+            query["query"] = "select 1"
+        else:
+            return
+        request.body = json.dumps(content).encode()
+        request.headers.replace_header("Content-Length", str(len(request.body)))
+
+
+@dataclass
+class Build:
+    """What a build has told BigQuery."""
+
+    manifest: dict[str, Any]
+    groups: dict[str, set[str]]  # that may read each table, by dbt's name of it
+    changes: list[tuple[str, str, str]]  # verb, table, groups
+    tags: Tags
+
+    def node(self, name: str) -> dict[str, Any]:
+        (node,) = (n for n in self.manifest["nodes"].values() if n.get("relation_name") == name)
+        found: dict[str, Any] = node
+        return found
+
+
+@pytest.fixture(scope="module")
+def builds(
+    warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> list[Build]:
+    """A build that creates the tables, and one that merges into them and has other readers."""
+    folder, access, builds = tmp_path_factory.mktemp("walls"), AccessControl(), []
+    with proxy(warehouse.url) as served:
+        served.before = access.apply
+        settings = make_settings(folder) | make_prod_settings(folder, served.url)
+        run = Run(environment(served.url, RANDOMUSER_URL=api_url) | settings)
+        for readers in ([ANALYSTS, LEFT], [ANALYSTS, JOINED]):
+            passes(run("ingest", "--users", "20"))
+            served.requests.clear()
+            access.statements.clear()
+            passes(run(*BUILD_WITHOUT_TESTS, "--vars", json.dumps(VARS | {"readers": readers})))
+            manifest = json.loads((folder / "target/manifest.json").read_text())
+            groups = {table: set(names) for table, names in access.groups.items()}
+            changes = DCL.findall("\n".join(access.statements))
+            builds.append(Build(manifest, groups, changes, read_tags(served.requests)))
+    return builds
+
+
+def read_tags(requests: list[Request]) -> Tags:
+    """Return the policy tags of each table whose columns were updated."""
+    tags = Tags()
+    for request in requests:
+        if request.method == "PATCH" and "schema" in request.json:
+            name = re.sub(
+                r".*/projects/(.+)/datasets/(.+)/tables/(\w+).*", r"`\1`.`\2`.`\3`", request.path
+            )
+            fields = request.json["schema"]["fields"]
+            tags[name] = {f["name"]: f.get("policyTags", {}).get("names", []) for f in fields}
+    return tags
+
+
+def by_name(builds: Build, tables: dict[str, Any]) -> dict[str, Any]:
+    return {builds.node(table)["name"]: value for table, value in tables.items()}
+
+
+def test_groups_may_read_marts_and_history_only(builds: list[Build]) -> None:
+    created, merged = builds
+    for build, readers in ((created, {ANALYSTS, LEFT}), (merged, {ANALYSTS, JOINED})):
+        assert by_name(build, build.groups) == {
+            "users": readers,
+            "locations": readers,
+            "users_history": readers,
+            "logins": {SECURITY},
+        }
+
+
+def test_group_that_is_no_reader_any_more_is_revoked_once(builds: list[Build]) -> None:
+    assert sorted((verb, groups) for verb, _, groups in builds[1].changes) == [
+        *3 * [("grant", f'"{JOINED}"')],
+        *3 * [("revoke", f'"{LEFT}"')],
+    ]
+
+
+def test_every_build_tags_columns_of_a_class_in_tables(builds: list[Build]) -> None:
+    for build in builds:
+        tagged = {table: tags for table, tags in build.tags.items() if any(tags.values())}
+        assert set(by_name(build, tagged)) == {
+            "base_randomuser__users",
+            "users",
+            "logins",
+            "locations",
+            "users_history",
+        }
+        for table, tags in tagged.items():
+            columns = build.node(table)["columns"]
+            classes = {name: column["config"]["meta"]["class"] for name, column in columns.items()}
+            tag_of = {"credential": [CREDENTIAL], "personal": [PERSONAL], "public": []}
+            assert tags == {name: tag_of[classes[name]] for name in tags}
+    logins = by_name(builds[1], builds[1].tags)["logins"]
+    assert logins["password"] == [CREDENTIAL] and logins["load_id"] == []
+
+
+def test_without_vars_nothing_is_asked_or_granted(recording: Recording) -> None:
+    assert recording.manifest["nodes"]["model.randomuser.users"]["config"]["grants"] == {}
+    for statement in recording.statements:
+        assert not re.search(r"OBJECT_PRIVILEGES|grant|revoke", statement.sql), statement.sql
+
+
+@pytest.mark.parametrize("reader", ["user:ann@x.org", "allAuthenticatedUsers"])
+def test_reader_that_is_no_group_is_refused(run: Run, reader: str) -> None:
+    done = run("dbt", "parse", "--vars", json.dumps({"restricted_readers": [reader]}))
+    assert done.returncode == 2
+    assert "the var `restricted_readers` must be a list of groups" in done.stdout
+    assert f"it has `{reader}`" in done.stdout
