@@ -2,7 +2,13 @@
     {#-
         The rows that a mart has to merge: for each key the newest row of the used loads, unless the
         mart has that row already.
+
+        Where rows of raw or base expire, a mart has users that a rebuild would lose: with
+        `--full-refresh` it is not rebuilt, but the rows that are kept are merged anew.
     -#}
+    {%- if var('keep_raw_days') or var('keep_base_days') -%}
+        {{- config(full_refresh=false) -}}
+    {%- endif -%}
     {%- set start = lookback_start() -%}
     with
 
@@ -20,7 +26,7 @@
     )
 
     select newest.* except (record_index) from newest
-    {%- if is_incremental() %}
+    {%- if is_incremental() and not flags.FULL_REFRESH %}
     left join {{ this }} as known
         on
             newest.{{ key }} = known.{{ key }}

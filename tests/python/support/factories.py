@@ -91,6 +91,8 @@ def make_raw(run: Run, warehouse: Warehouse) -> None:
     warehouse.client.create_dataset(tables.define_dataset(raw, "US"))
     warehouse.client.create_table(tables.define_users(f"{raw}.users"))
     warehouse.client.create_table(tables.define_loads(f"{raw}.loads"))
+    warehouse.client.create_table(tables.define_forgotten(f"{raw}.forgotten"))
+    warehouse.rows(tables.FORGOTTEN_KEY.format(forgotten=f"{raw}.forgotten"))
 
 
 def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:

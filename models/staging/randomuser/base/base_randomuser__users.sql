@@ -3,6 +3,7 @@
         incremental_strategy='merge',
         unique_key=['load_id', 'record_index'],
         partition_by={'field': 'loaded_at', 'data_type': 'timestamp'},
+        partition_expiration_days=keep_days('keep_base_days'),
         cluster_by=['user_id'],
         on_schema_change='append_new_columns',
     )

@@ -1,0 +1,80 @@
+{% macro apply_retention() %}
+    {#-
+        `dbt run-operation apply_retention`: sets how long BigQuery keeps rows, stored failures and
+        deleted rows, and prints each statement. BigQuery's default comes back for a var that is not
+        set. It is needed for what exists, and for raw; tables that dbt creates have their options.
+    -#}
+    {%- set statements = [] -%}
+    {%- set base = graph.nodes['model.randomuser.base_randomuser__users'].relation_name -%}
+    {%- set tables = {'keep_raw_days': source('randomuser', 'users'), 'keep_base_days': base} -%}
+    {%- for name, table in tables.items() -%}
+        {%- do check_window(name) -%}
+        {%- do statements.append(
+            "alter table " ~ table ~ " set options (partition_expiration_days = "
+            ~ (keep_days(name) or 'null') ~ ")"
+        ) -%}
+    {%- endfor -%}
+    {%- set hours = var('time_travel_hours') -%}
+    {%- if hours not in [none, 48, 72, 96, 120, 144, 168] -%}
+        {{ exceptions.raise_compiler_error(
+            "the var `time_travel_hours` must be 48, 72, 96, 120, 144 or 168; it is `" ~ hours ~ "`"
+        ) }}
+    {%- endif -%}
+    {%- for node in graph.nodes.values() | list + graph.sources.values() | list -%}
+        {%- set dataset = "`" ~ node.database ~ "`.`" ~ node.schema ~ "`" -%}
+        {%- set dataset =
+            "alter schema " ~ dataset ~ " set options (max_time_travel_hours = "
+            ~ (hours or 'null') ~ ")"
+        -%}
+        {%- do statements.append(dataset) if dataset not in statements -%}
+    {%- endfor -%}
+    {%- set expiration = failures_expiration() or 'null' -%}
+    {%- for test in graph.nodes.values() if test.resource_type == 'test' -%}
+        {%- set table = api.Relation.create(test.database, test.schema, test.alias) -%}
+        {%- do statements.append(
+            "alter table " ~ table ~ " set options (expiration_timestamp = " ~ expiration ~ ")"
+        ) if load_relation(table) -%}
+    {%- endfor -%}
+    {%- for statement in statements -%}
+        {%- do run_query(statement) -%}
+        {{- print(statement) -}}
+    {%- endfor -%}
+{% endmacro %}
+
+{% macro keep_days(name) %}
+    {#- The number in the var `name`; none if it is not set. -#}
+    {%- set days = var(name) -%}
+    {%- if days is not none and (days is not integer or days < 1) -%}
+        {{ exceptions.raise_compiler_error(
+            "the var `" ~ name ~ "` must be a number of days from 1 on; it is `" ~ days ~ "`"
+        ) }}
+    {%- endif -%}
+    {{ return(days) }}
+{% endmacro %}
+
+{% macro check_window(name) %}
+    {#-
+        Refuses a number of days in which rows expire that runs or tests still read. A partition
+        expires so many days after the end of its day.
+    -#}
+    {%- set days = keep_days(name) -%}
+    {%- set is_kept -%}
+        select least(
+            {{ var('tested_from') }},
+            timestamp_sub(current_timestamp(), interval {{ var('lookback_hours') }} hour)
+        ) >= timestamp_sub(current_timestamp(), interval {{ days }} day)
+    {%- endset -%}
+    {%- if days and not run_query(is_kept).columns[0][0] -%}
+        {{ exceptions.raise_compiler_error(
+            "the var `" ~ name ~ "` is " ~ days ~ ": rows would expire that are read since"
+            ~ " `tested_from` or for `lookback_hours`; keep them a day longer than that"
+        ) }}
+    {%- endif -%}
+{% endmacro %}
+
+{% macro failures_expiration() %}
+    {#- When a stored table of failing rows expires; none if it does not. -#}
+    {%- set days = keep_days('keep_failures_days') -%}
+    {%- set expiration = "timestamp_add(current_timestamp(), interval " ~ days ~ " day)" -%}
+    {{ return(expiration if days else none) }}
+{% endmacro %}

@@ -1,0 +1,135 @@
+"""Rows that expire: what the vars tell BigQuery, and what the marts keep."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
+from support.factories import Load, changed_user, land, make_raw, user
+from support.googlesql import GoogleSQL
+from support.proxy import Request, proxy
+from support.sql_recorder import Statement
+from support.warehouse import Warehouse
+
+KEEP = {"keep_raw_days": 3, "keep_base_days": 45, "keep_failures_days": 7, "time_travel_hours": 48}
+UNSET: dict[str, int] = {}
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def landed(run: Run, warehouse: Warehouse) -> Run:
+    """Two loads: the newer has another version of one of the users."""
+    make_raw(run, warehouse)
+    old = Load("old", NOW - timedelta(days=60), [user(1), user(2)])
+    new = Load("new", NOW - timedelta(hours=1), [changed_user(user(2), email="new@x.org"), user(3)])
+    land(run, warehouse, old, new)
+    return run
+
+
+@pytest.fixture
+def sent(landed: Run, warehouse: Warehouse) -> Iterator[tuple[Run, list[str]]]:
+    """A way to run commands, and the statements that they send."""
+    statements: list[str] = []
+
+    def record(request: Request) -> None:
+        """Record the statement; the embedded BigQuery cannot alter these options."""
+        content = request.json
+        query = content.get("configuration", {}).get("query", content)
+        if sql := query.get("query"):
+            statements.append(re.sub(r"^/\*.*?\*/\s*", "", sql))
+            if statements[-1].startswith("alter"):
+                query["query"] = "select 1"
+                request.body = json.dumps(content).encode()
+                request.headers.replace_header("Content-Length", str(len(request.body)))
+
+    with proxy(warehouse.url) as served:
+        served.before = record
+        yield Run(landed.environment | {"BIGQUERY_EMULATOR_HOST": served.url}), statements
+
+
+def test_dbt_creates_tables_with_their_retention(sent: tuple[Run, list[str]]) -> None:
+    run, statements = sent
+    nodes = ("+stg_randomuser__rejected", "users_are_not_rejected")
+    options = ("--indirect-selection", "cautious", "--store-failures", "--vars", json.dumps(KEEP))
+    passes(run(*BUILD, "--select", *nodes, *options))
+    created = {
+        name: re.findall(r"(\w*expiration\w*)=(.+)", sql.partition("select")[0])
+        for sql in statements
+        if (name := "".join(re.findall(r"^create or replace table \S+`(\w+)`", sql)))
+    }
+    assert created == {
+        "base_randomuser__users": [("partition_expiration_days", "45")],
+        "users_are_not_rejected": [
+            ("expiration_timestamp", "timestamp_add(current_timestamp(), interval 7 day)")
+        ],
+    }
+
+
+@pytest.mark.parametrize("keep", [KEEP, UNSET], ids=["set", "unset"])
+def test_operation_sets_retention_of_what_exists(
+    sent: tuple[Run, list[str]], warehouse: Warehouse, keep: dict[str, int]
+) -> None:
+    run, statements = sent
+    restricted = f"{run.analytics}_restricted"
+    for dataset in (run.analytics, restricted, f"{run.analytics}_snapshots"):
+        warehouse.client.create_dataset(dataset)
+    failures = "users_are_not_rejected"
+    for table in ("base_randomuser__users", failures):
+        warehouse.rows(f"create table {restricted}.{table} as select 1 as users")
+    statements.clear()
+    printed = passes(run("dbt", "run-operation", "apply_retention", "--vars", json.dumps(keep)))
+    altered = [" ".join(sql.split()) for sql in statements if sql.startswith("alter")]
+    days = {name: keep.get(name, "null") for name in KEEP}
+    end = "timestamp_add(current_timestamp(), interval 7 day)" if keep else "null"
+    options = {
+        f"table {run.raw}.users": f"partition_expiration_days = {days['keep_raw_days']}",
+        f"table {restricted}.base_randomuser__users": (
+            f"partition_expiration_days = {days['keep_base_days']}"
+        ),
+        f"table {restricted}.{failures}": f"expiration_timestamp = {end}",
+    }
+    for dataset in (run.raw, run.analytics, restricted, f"{run.analytics}_snapshots"):
+        options[f"schema {dataset}"] = f"max_time_travel_hours = {days['time_travel_hours']}"
+    assert sorted(sql.replace("`", "") for sql in altered) == sorted(
+        f"alter {name.replace(' ', f' {warehouse.project}.')} set options ({option})"
+        for name, option in options.items()
+    )
+    for sql in altered:
+        assert sql in printed
+        GoogleSQL({}).check(Statement(sql))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("keep_raw_days", 2, "is 2: rows would expire that are read since `tested_from`"),
+        ("keep_base_days", 0, "must be a number of days from 1 on; it is `0`"),
+        ("keep_failures_days", "7 days", "must be a number of days from 1 on; it is `7 days`"),
+        ("time_travel_hours", 47, "must be 48, 72, 96, 120, 144 or 168; it is `47`"),
+    ],
+)
+def test_operation_refuses_wrong_value(
+    sent: tuple[Run, list[str]], name: str, value: object, reason: str
+) -> None:
+    run, statements = sent
+    done = run("dbt", "run-operation", "apply_retention", "--vars", json.dumps({name: value}))
+    assert done.returncode != 0
+    assert f"the var `{name}` {reason}" in done.stdout
+    assert not [sql for sql in statements if sql.startswith("alter")]
+
+
+def test_full_refresh_keeps_users_whose_raw_has_expired(landed: Run, warehouse: Warehouse) -> None:
+    keep = ("--vars", json.dumps(KEEP))
+    emails = f"select email from {landed.analytics}.users order by user_id"
+    passes(landed(*BUILD_WITHOUT_TESTS, *keep))
+    assert warehouse.rows(emails) == [("ann@example.com",), ("new@x.org",), ("ann@example.com",)]
+
+    warehouse.rows(
+        f"delete from {landed.raw}.users where load_id = 'old' and loaded_at < current_timestamp()"
+    )
+    # what is still in raw is parsed and merged anew
+    warehouse.rows(f"update {landed.analytics}.users set email = 'before' where true")
+    passes(landed(*BUILD, "--full-refresh", *keep))
+    assert warehouse.rows(emails) == [("before",), ("new@x.org",), ("ann@example.com",)]
