@@ -1,13 +1,15 @@
-"""The steps of the workflow slim-ci, on the embedded BigQuery."""
+"""The steps of slim-ci, on an embedded BigQuery that has production's datasets too."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import yaml
-from support.commands import ROOT, Run
+from support.commands import BUILD_WITHOUT_TESTS, ROOT, Run, passes
 from support.project_copy import copy_project
+from support.proxy import Request, proxy
 from support.warehouse import Warehouse
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/slim-ci.yml").read_text())
@@ -17,10 +19,11 @@ MODELS = {path.stem for path in ROOT.glob("models/**/*.sql")}
 class PullRequest:
     """A copy of the project with one changed model, and its own datasets."""
 
-    def __init__(self, run: Run, folder: Path, changed: str | None) -> None:
+    def __init__(self, run: Run, url: str, folder: Path, changed: str | None) -> None:
         self.dataset = f"{run.analytics}_{folder.name}"
         self._folder = folder
         self._environment = run.environment | {
+            "BIGQUERY_EMULATOR_HOST": url,
             "ANALYTICS_DATASET": self.dataset,
             "RAW_DATASET": f"{self.dataset}_raw",
             "DBT_TARGET_PATH": str(folder / "target"),
@@ -53,22 +56,35 @@ class PullRequest:
         return {name for node_kind, _, name, *_ in ids if node_kind == kind}
 
 
-def test_pull_request_builds_only_changed_models(
+def find_names(requests: list[Request], *prefixes: str) -> set[str]:
+    """Return the names with these prefixes in the addresses and contents of requests."""
+    sent = "\n".join(request.path + request.body.decode(errors="ignore") for request in requests)
+    return set(re.findall(rf"\b(?:{'|'.join(prefixes)})\w*", sent))
+
+
+def test_pull_request_builds_only_changed_models_without_production(
     run: Run, warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    assert run("dbt", "parse").returncode == 0  # production's datasets are not even there
-    nothing = PullRequest(run, tmp_path / "nothing", None)
-    nothing.step("Build and test what is changed")
-    assert nothing.built("model") == set()
+    production = {run.raw, *(f"{run.analytics}{end}" for end in ("", "_restricted", "_snapshots"))}
+    passes(run("ingest", "--users", "20"))
+    passes(run(*BUILD_WITHOUT_TESTS))
+    with proxy(warehouse.url) as served:
+        nothing = PullRequest(run, served.url, tmp_path / "nothing", None)
+        nothing.step("Build and test what is changed")
+        assert nothing.built("model") == set()
 
-    mart = PullRequest(run, tmp_path / "mart", "marts/locations.sql")
-    mart.step("Build and test what is changed")
-    assert mart.built("model") == MODELS
-    tests = {"unique_locations_location_id", "users_match_documented_fields"}
-    assert tests <= mart.built("test")
-    assert warehouse.rows(f"select count(*) from {mart.dataset}.users") == [(100,)]
+        mart = PullRequest(run, served.url, tmp_path / "mart", "marts/locations.sql")
+        mart.step("Build and test what is changed")
+        assert mart.built("model") == MODELS
+        tests = {"unique_locations_location_id", "users_match_documented_fields"}
+        assert tests <= mart.built("test")
+        assert warehouse.rows(f"select count(*) from {mart.dataset}.users") == [(100,)]
 
-    for pull_request in (nothing, mart):
-        pull_request.step("Drop the pull request's datasets")
+        for pull_request in (nothing, mart):
+            pull_request.step("Drop the pull request's datasets")
+    named = find_names(served.requests, run.analytics, run.raw)
+    assert {mart.dataset, f"{mart.dataset}_raw", f"{mart.dataset}_restricted"} <= named
+    assert not production & named
     datasets = {dataset.dataset_id for dataset in warehouse.client.list_datasets()}
-    assert not [name for name in datasets if name.startswith((run.analytics, run.raw))]
+    assert production <= datasets
+    assert not [name for name in datasets if name.startswith((nothing.dataset, mart.dataset))]
