@@ -4,10 +4,11 @@
         mart has that row already.
 
         Where rows of raw or base expire, a mart has users that a rebuild would lose: with
-        `--full-refresh` it is not rebuilt, but the rows that are kept are merged anew.
+        `--full-refresh` it is not rebuilt, but loses the rows of unused loads, and the rows that
+        are kept are merged anew.
     -#}
     {%- if var('keep_raw_days') or var('keep_base_days') -%}
-        {{- config(full_refresh=false) -}}
+        {{- config(full_refresh=false, pre_hook='{{ delete_unused_rows() }}') -}}
     {%- endif -%}
     {%- set start = lookback_start() -%}
     with
@@ -35,3 +36,10 @@
     where known.{{ key }} is null
     {%- endif %}
 {%- endmacro %}
+
+{% macro delete_unused_rows() %}
+    {%- if flags.FULL_REFRESH and is_incremental() -%}
+    delete from {{ this }}
+    where load_id in (select load_id from ({{ unused_loads(lookback_start()) }}))
+    {%- endif -%}
+{% endmacro %}

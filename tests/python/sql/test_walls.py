@@ -18,7 +18,7 @@ from support.proxy import Request, proxy
 from support.sql_recorder import Recording
 from support.warehouse import Warehouse
 
-from local.__main__ import environment
+from local.__main__ import PROJECT, environment
 
 pytestmark = pytest.mark.xdist_group("walls")
 
@@ -39,46 +39,37 @@ class AccessControl:
     """BigQuery's grants on tables, which the embedded BigQuery lacks."""
 
     groups: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    statements: list[str] = field(default_factory=list)
+    statements: list[tuple[str, str, str]] = field(default_factory=list)  # verb, table, groups
 
     def apply(self, request: Request) -> None:
         """Apply the statement of a request; the embedded BigQuery gets a query in its place."""
-        content = request.json
-        query = content.get("configuration", {}).get("query", content)
-        sql = query.get("query", "")
-        if "OBJECT_PRIVILEGES" in sql:
-            ((dataset, table),) = re.findall(r'schema = "(.+)"\n.*name = "(.+)"', sql)
-            groups = sorted(self.groups[f"`local-project`.`{dataset}`.`{table}`"])
-            self.statements.append(sql)
-            query["query"] = (
-                f"select 'roles/bigquery.dataViewer' as privilege_type, grantee "
+        if "OBJECT_PRIVILEGES" in request.sql:
+            ((dataset, table),) = re.findall(r'schema = "(.+)"\n.*name = "(.+)"', request.sql)
+            groups = sorted(self.groups[f"`{PROJECT}`.`{dataset}`.`{table}`"])
+            request.replace_sql(
+                "select 'roles/bigquery.dataViewer' as privilege_type, grantee "
                 f"from unnest(cast({groups} as array<string>)) as grantee"
             )
-        elif statements := DCL.findall(sql):
-            self.statements.append(sql)
+        elif statements := DCL.findall(request.sql):
+            self.statements += statements
             for verb, table, names in statements:
                 change = set.update if verb == "grant" else set.difference_update
                 change(self.groups[table], json.loads(f"[{names}]"))
-            query["query"] = "select 1"
-        else:
-            return
-        request.body = json.dumps(content).encode()
-        request.headers.replace_header("Content-Length", str(len(request.body)))
+            request.replace_sql("select 1")
 
 
 @dataclass
 class Build:
     """What a build has told BigQuery."""
 
-    manifest: dict[str, Any]
-    groups: dict[str, set[str]]  # that may read each table, by dbt's name of it
+    nodes: dict[str, dict[str, Any]]  # dbt's nodes, by their tables
+    groups: dict[str, set[str]]  # that may read each table
     changes: list[tuple[str, str, str]]  # verb, table, groups
     tags: Tags
 
-    def node(self, name: str) -> dict[str, Any]:
-        (node,) = (n for n in self.manifest["nodes"].values() if n.get("relation_name") == name)
-        found: dict[str, Any] = node
-        return found
+    def by_name(self, tables: dict[str, Any]) -> dict[str, Any]:
+        """Return values of tables by the names of their nodes."""
+        return {self.nodes[table]["name"]: value for table, value in tables.items()}
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +88,10 @@ def builds(
             access.statements.clear()
             passes(run(*BUILD_WITHOUT_TESTS, "--vars", json.dumps(VARS | {"readers": readers})))
             manifest = json.loads((folder / "target/manifest.json").read_text())
+            nodes = {node.get("relation_name"): node for node in manifest["nodes"].values()}
             groups = {table: set(names) for table, names in access.groups.items()}
-            changes = DCL.findall("\n".join(access.statements))
-            builds.append(Build(manifest, groups, changes, read_tags(served.requests)))
+            changes = access.statements.copy()
+            builds.append(Build(nodes, groups, changes, read_tags(served.requests)))
     return builds
 
 
@@ -116,14 +108,10 @@ def read_tags(requests: list[Request]) -> Tags:
     return tags
 
 
-def by_name(builds: Build, tables: dict[str, Any]) -> dict[str, Any]:
-    return {builds.node(table)["name"]: value for table, value in tables.items()}
-
-
 def test_groups_may_read_marts_and_history_only(builds: list[Build]) -> None:
     created, merged = builds
     for build, readers in ((created, {ANALYSTS, LEFT}), (merged, {ANALYSTS, JOINED})):
-        assert by_name(build, build.groups) == {
+        assert build.by_name(build.groups) == {
             "users": readers,
             "locations": readers,
             "users_history": readers,
@@ -141,7 +129,7 @@ def test_group_that_is_no_reader_any_more_is_revoked_once(builds: list[Build]) -
 def test_every_build_tags_columns_of_a_class_in_tables(builds: list[Build]) -> None:
     for build in builds:
         tagged = {table: tags for table, tags in build.tags.items() if any(tags.values())}
-        assert set(by_name(build, tagged)) == {
+        assert set(build.by_name(tagged)) == {
             "base_randomuser__users",
             "users",
             "logins",
@@ -149,11 +137,11 @@ def test_every_build_tags_columns_of_a_class_in_tables(builds: list[Build]) -> N
             "users_history",
         }
         for table, tags in tagged.items():
-            columns = build.node(table)["columns"]
+            columns = build.nodes[table]["columns"]
             classes = {name: column["config"]["meta"]["class"] for name, column in columns.items()}
             tag_of = {"credential": [CREDENTIAL], "personal": [PERSONAL], "public": []}
             assert tags == {name: tag_of[classes[name]] for name in tags}
-    logins = by_name(builds[1], builds[1].tags)["logins"]
+    logins = builds[1].by_name(builds[1].tags)["logins"]
     assert logins["password"] == [CREDENTIAL] and logins["load_id"] == []
 
 

@@ -52,6 +52,19 @@ class Request:
             content = json.loads(self.body)
         return content
 
+    @property
+    def sql(self) -> str:
+        """The statement of a query, or "" where it is none."""
+        content = self.json
+        return str(content.get("configuration", {}).get("query", content).get("query", ""))
+
+    def replace_sql(self, sql: str) -> None:
+        """Send another statement, where BigQuery would accept the one and its emulator does not."""
+        content = self.json
+        content.get("configuration", {}).get("query", content)["query"] = sql
+        self.body = json.dumps(content).encode()
+        self.headers.replace_header("Content-Length", str(len(self.body)))
+
 
 @dataclass
 class Proxy:
