@@ -23,11 +23,14 @@ STEPS = {
     r'POST .*"tableId": ?"landing_|GET .*/tables/landing_': "the landing table is made",
     r'POST .*"tableId": ?"users"|GET .*/tables/users\?': "the table of users is made",
     r'POST .*"tableId": ?"loads"': "the ledger is made",
+    r'POST .*"tableId": ?"forgotten"': "the table of forgotten users is made",
+    r"POST .*exists [^ ]*forgotten_key": "the key of forgotten users is made",
     r"POST .*select users_landed": "the ledger is queried",
     r"GET .*/(jobs|queries)/": "a job's end is waited for",
 }
 
 FIRST_RUN = {"the dataset is made", "the table of users is made", "the ledger is made"}
+FIRST_RUN |= {"the table of forgotten users is made", "the key of forgotten users is made"}
 
 Action = Callable[[], Response | None]
 
