@@ -101,7 +101,8 @@ where load_id = @load_id and loaded_at >= @since
     and not exists (select 1 from `{loads}` where load_id = @load_id)
 having count(*) = @users_received
 """
-# The same for a load of which raw lacks users: the forgotten ones, which may be all.
+# The same for a load of which raw lacks users. They are forgotten, unless the landing table still
+# has them and they are not: then raw holds another load with this id.
 LEDGER_WITH_FORGOTTEN = """
 insert into `{loads}` (
     load_id, source, api_version, seed, users_asked, users_received,
@@ -116,17 +117,20 @@ counted as (
         (select coalesce(max(loaded_at), current_timestamp()) from landed) as loaded_at,
         (
             select count(*) from `{staging}`
-            where record_index not in (select record_index from landed) and {is_forgotten}
-        ) as forgotten
+            where record_index not in (select record_index from landed)
+                and ({is_forgotten}) is not true
+        ) as remaining
 )
 select
     @load_id, @source,
-    string_agg(distinct sent.api_version, ', '), string_agg(distinct sent.seed, ', '),
-    @users_asked, @users_received, max(counted.landed), max(counted.forgotten),
+    coalesce(string_agg(distinct sent.api_version, ', '), ''),
+    coalesce(string_agg(distinct sent.seed, ', '), ''),
+    @users_asked, @users_received, max(counted.landed),
+    greatest(@users_received - max(counted.landed + counted.remaining), 0),
     @loader_version, @started_at, max(counted.loaded_at)
-from `{staging}` as sent cross join counted
+from counted left join `{staging}` as sent on true
 where not exists (select 1 from `{loads}` where load_id = @load_id)
-having max(counted.landed + counted.forgotten) > 0
+having max(counted.landed) is not null
 """
 
 DECIDE = """

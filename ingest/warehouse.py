@@ -79,19 +79,18 @@ class Warehouse:
 
     def create_tables(self) -> None:
         """Create the dataset, its tables and new columns where they are missing."""
-        missing = tables.LOADS
+        known = 0
         try:
-            loads = self.client.get_table(self.loads, retry=self._first_call_retry)
-            missing = missing[len(loads.schema) :]
+            known = len(self.client.get_table(self.loads, retry=self._first_call_retry).schema)
         except NotFound:
             dataset = tables.define_dataset(self.dataset, self.client.location)
             self.client.create_dataset(dataset, exists_ok=True, retry=self.retry)
             self._create_table(tables.define_users(self.users))
-        if missing:  # the ledger is completed last: a complete ledger means that all is there
+        if missing := tables.LOADS[known:]:  # the ledger comes last: it shows that all is there
             self._create_table(tables.define_forgotten(self.forgotten))
             self.query(tables.FORGOTTEN_KEY)
             self._create_table(tables.define_loads(self.loads))
-        for column in missing if missing is not tables.LOADS else []:
+        for column in missing if known else []:
             definition = f"{column.name} {column.field_type}"
             self.query(f"alter table `{self.loads}` add column if not exists {definition}")
 

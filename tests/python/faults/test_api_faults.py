@@ -231,7 +231,7 @@ class RawTables:
 
     def check_no_staging_table(self) -> None:
         names = [table.table_id for table in self.warehouse.client.list_tables(self.raw)]
-        assert sorted(names) == ["loads", "users"]
+        assert sorted(names) == ["forgotten", "forgotten_key", "loads", "users"]
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Forgotten users are nowhere any more, and nothing brings them back."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from support.commands import BUILD, Run, passes
 from support.factories import User, changed_user, response_file, user
+from support.forgetting import forget, read_texts
 from support.warehouse import Warehouse
 
-# dbt writes the arguments of a command to its log, and to its results.
-FORGET = ("dbt", "--log-level-file", "none", "--no-write-json", "run-operation", "forget_users")
 PERSON = "0000aaaa-0000-4000-8000-00000000aaaa"
 OTHERS = [user(number) for number in range(60)]
 ALONE = {"street": {"number": 471104711, "name": "Lonely Lane"}, "city": "Nowhereville"}
@@ -35,35 +33,12 @@ VERSIONS.append(changed_user(VERSIONS[1], login={"password": None}))  # is rejec
 VERSIONS.append(changed_user(VERSIONS[1], phone="0555-3"))
 
 
-def forget(run: Run, *user_ids: str, dry_run: bool = False) -> list[str]:
-    """Forget users and return the lines of the receipt."""
-    arguments = json.dumps({"user_ids": user_ids, "dry_run": dry_run})
-    output = passes(run(*FORGET, "--args", arguments))
-    return output[output.index("rows ") :].splitlines()
-
-
 def leaves(value: object) -> Iterator[str]:
     """Yield the texts and numbers within a JSON value."""
     for inner in value.values() if isinstance(value, dict) else ():
         yield from leaves(inner)
     if not isinstance(value, dict):
         yield str(value)
-
-
-def tables(run: Run, warehouse: Warehouse) -> Iterator[str]:
-    for dataset in warehouse.client.list_datasets():
-        if dataset.dataset_id.startswith((run.raw, run.analytics)):
-            for table in warehouse.client.list_tables(dataset.reference):
-                if table.table_type == "TABLE":
-                    yield f"{dataset.dataset_id}.{table.table_id}"
-
-
-def read_texts(run: Run, warehouse: Warehouse, *names: str) -> dict[str, str]:
-    """Return the rows of tables as text."""
-    return {
-        name: "\n".join(sorted(str(row) for row in warehouse.rows(f"select * from {name}")))
-        for name in names or tables(run, warehouse)
-    }
 
 
 def test_forgotten_user_is_nowhere_and_never_comes_back(
@@ -136,3 +111,10 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
     ]
     passes(run(*BUILD))
     is_nowhere()
+
+
+def test_forgets_nobody_if_the_ids_are_no_list(run: Run) -> None:
+    done = run("dbt", "run-operation", "forget_users", "--args", f"user_ids: {PERSON}")
+    assert done.returncode == 1
+    assert "user_ids must be a list of ids in quotes" in done.stdout
+    assert "nothing was deleted" in done.stdout and "Traceback" not in done.stdout

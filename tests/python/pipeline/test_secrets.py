@@ -210,7 +210,7 @@ def test_secrets_and_users_stay_in_their_places(
     assert len(slack.request_times) == 5 and len(slack.accepted) == 3
     assert "-m local -- python -m ingest" in shown["processes"]
     assert {"logs/dbt.log", "target/manifest.json", "target/partial_parse.msgpack"} <= set(files)
-    assert len(about_loads) == 2 and PERSON in exports["exports/users.csv"]
+    assert len(about_loads) == 4 and PERSON in exports["exports/users.csv"]
     assert LOGIN in (private / "exports/logins.csv").read_text()
     assert LOGIN in secret[f"{run.analytics}_restricted.stg_randomuser__rejected"]
     assert str(shown).count("(not shown: it may hold passwords)") > 2

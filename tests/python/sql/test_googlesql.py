@@ -1,11 +1,25 @@
 """Google's own analyzer accepts all SQL that the project sends in production."""
 
+import re
 from typing import Any
 
 import pytest
+from support.commands import Run, passes
 from support.googlesql import BIGQUERY, GoogleSQL, RefusedError, find_errors
 from support.sql_recorder import Recording, Statement
+from support.warehouse import Warehouse
 
+TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}  # of BigQuery's API
+# GoogleSQL analyzes statements, not scripts: values stand in for the variables of a script.
+VARIABLES = {
+    "found": "[struct(current_timestamp() as loaded_at, 'a' as id)]",
+    "landed": "[current_timestamp()]",
+    "ids": "['a']",
+    "addresses": "['a']",
+    "shared": "['a']",
+    "deleted": "'{}'",
+    "travel_days": "7",
+}
 MARTS = ("users", "logins", "locations")
 USERS = {"p.d.users": {"user_id": "string", "loaded_at": "timestamp", "payload": "json"}}
 
@@ -27,6 +41,31 @@ def test_production_sends_only_bigquery_sql(recording: Recording, analysis: Anal
     errors = analysis[1]
     assert not errors, "\n".join(errors)
     assert not recording.failed, recording.failed
+
+
+def test_forget_users_sends_only_bigquery_sql(built: Run, warehouse: Warehouse) -> None:
+    client, suffixes = warehouse.client, ("", "_restricted", "_snapshots")
+    datasets = [built.raw, *(built.analytics + suffix for suffix in suffixes)]
+    tables = [client.get_table(item) for name in datasets for item in client.list_tables(name)]
+    google = GoogleSQL(
+        {
+            f"{table.project}.{table.dataset_id}.{table.table_id}": {
+                column.name: TYPES.get(column.field_type, column.field_type)
+                for column in table.schema
+            }
+            for table in tables
+        }
+    )
+    script = "{{ forget_script(['a'], personal_tables(), false) if execute }}"
+    writes = list[str]()
+    for statement in passes(built("dbt", "--quiet", "compile", "--inline", script)).split(";\n"):
+        sql = re.sub(r"^\s*set \w+ =", "select", statement)
+        for name, value in VARIABLES.items():
+            sql = re.sub(rf"\b{name}\b", value, sql)
+        if not re.match(r"\s*(declare|begin|commit) ", sql):
+            google.check(Statement(sql, file="macros/forget_users.sql"))
+        writes += re.findall(r"^\s*(insert into|update|merge into|delete from) ", sql, re.MULTILINE)
+    assert len(writes) >= 9
 
 
 def test_recording_covers_every_node_and_command(recording: Recording) -> None:

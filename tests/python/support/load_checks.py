@@ -29,7 +29,7 @@ def expected_load(users: int, load_id: str) -> tuple[object, ...]:
 def finish(process: Process) -> str:
     """Wait for a process that must end well, and return what it printed."""
     output, errors = process.communicate()
-    assert process.returncode == 0, errors
+    assert process.returncode == 0, output + errors
     return output
 
 

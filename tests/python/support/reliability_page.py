@@ -23,6 +23,11 @@ PARTS = {
         "The process is killed outright (SIGKILL) and the same command is run again: "
         "at every boundary, and at random moments whose seeds are fixed."
     ),
+    "Forgotten users": (
+        "`dbt run-operation forget_users` is killed and run again, or something else runs at the "
+        "same time. BigQuery makes all of its changes in one transaction; the embedded BigQuery "
+        "does not, and is left here after each statement alone."
+    ),
     "Faults of the API": (
         "A server on loopback plays a faulty randomuser.me. The loader prints the last line."
     ),
