@@ -98,7 +98,8 @@
     ) as gone
     where ledger.load_id = gone.load_id and ledger.users_landed = gone.users_in_raw;
     {%- for table in tables.addresses %}
-    -- somebody else lives there: the row of the user who landed last before
+    if array_length(shared) > 0 then
+    -- the address gets the row of the user who landed last before
     merge into {{ table.relation }} as known
     using (
         select * from {{ _relation_of('stg_randomuser__locations') }} as versions
@@ -121,6 +122,7 @@
         {%- for column in table.columns %}
         {{ column }} = newest.{{ column }}{{ ',' if not loop.last }}
         {%- endfor %};
+    end if;
     {%- endfor %}
     {%- for table in all %}
     delete from {{ table.relation }} where {{ _rows_of(table) }};

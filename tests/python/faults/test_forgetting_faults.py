@@ -12,7 +12,7 @@ import requests
 from support.commands import BUILD_WITHOUT_TESTS, Run, passes
 from support.factories import Load, fetch_users, land, make_raw
 from support.fault_proxy import ProxiedLoader
-from support.forgetting import forget, read_texts, start_forgetting
+from support.forgetting import forget, start_forgetting
 from support.load_checks import boundary, finish
 from support.proxy import CutError, Proxy, Request, Response, proxy
 from support.reliability_page import Reliability
@@ -58,7 +58,8 @@ class People:
 
     def check_forgotten(self, *user_ids: str) -> None:
         """Check that users are in no table, and that all counts agree."""
-        for name, text in read_texts(self.run, self.warehouse).items():
+        texts = self.warehouse.read_texts(self.run.raw, self.run.analytics)
+        for name, text in texts.items():
             assert not [user_id for user_id in user_ids if user_id in text], name
         passes(self.run("dbt", "test", "--select", "test_type:data"))
 
@@ -92,7 +93,8 @@ def test_same_command_finishes_forgetting_killed_at_any_statement(
         if not all_faults and name not in QUICK:
             continue
         done.append(next(ids))
-        cut = ";\n".join([*statements[:number], "commit transaction"])
+        ends = ["end if"] if " then\n" in statement else []
+        cut = ";\n".join([*statements[:number], *ends, "commit transaction"])
         people.warehouse.rows(cut.replace("{}", done[-1]))
         forget(people.run, done[-1])
         reliability(PART, f"forget_users, after {name}", GONE, "nothing")

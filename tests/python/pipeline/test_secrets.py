@@ -144,19 +144,6 @@ def run_with_files(run: Run, private: Path) -> list[Any]:
     return done
 
 
-def read_tables(warehouse: Warehouse, run: Run) -> dict[str, str]:
-    """Return the rows of every table of the run."""
-    datasets = [dataset.dataset_id for dataset in warehouse.client.list_datasets()]
-    return {
-        f"{dataset}.{table.table_id}": str(
-            warehouse.rows(f"select * from `{dataset}.{table.table_id}`")
-        )
-        for dataset in datasets
-        if dataset.startswith((run.raw, run.analytics))
-        for table in warehouse.client.list_tables(dataset)
-    }
-
-
 def read_requests(bigquery: Proxy) -> dict[str, str]:
     """Return what was sent to BigQuery, without its credentials and the uploads of users."""
     return {
@@ -196,7 +183,7 @@ def test_secrets_and_users_stay_in_their_places(
         if file.is_file() and private not in file.parents
     }
     exports = {name: files.pop(name) for name in list(files) if name.startswith("exports/")}
-    tables = read_tables(warehouse, run)
+    tables = warehouse.read_texts(run.raw, run.analytics)
     secret = {name: tables.pop(name) for name in list(tables) if "_restricted." in name}
     secret[f"{run.raw}.users"] = tables.pop(f"{run.raw}.users")
     about_loads = {name: text for name, text in tables.items() if name.startswith(run.raw)}

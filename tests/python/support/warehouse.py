@@ -20,6 +20,17 @@ class Warehouse:
         """Run a query and return its rows."""
         return [tuple(row.values()) for row in self.client.query_and_wait(sql)]
 
+    def read_texts(self, *prefixes: str) -> dict[str, str]:
+        """Return the rows of each table and view as text, of datasets that begin with a prefix."""
+        names = [
+            f"{dataset.dataset_id}.{table.table_id}"
+            for dataset in self.client.list_datasets()
+            if dataset.dataset_id.startswith(prefixes)
+            for table in self.client.list_tables(dataset.reference)
+        ]
+        rows = {name: self.rows(f"select * from `{name}`") for name in names}
+        return {name: "\n".join(sorted(map(str, rows[name]))) for name in names}
+
 
 def client(url: str) -> bigquery.Client:
     """Return a client of the embedded BigQuery at `url`."""
