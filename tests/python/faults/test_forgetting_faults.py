@@ -103,7 +103,10 @@ def test_same_command_finishes_forgetting_killed_at_any_statement(
     people.check_forgotten(*done)
 
 
-@pytest.mark.parametrize("which", ["the same user", "two users of a load"])
+@pytest.mark.parametrize(
+    "which",
+    ["two users of a load", pytest.param("the same user", marks=pytest.mark.slow_fault)],
+)
 def test_users_are_forgotten_once_by_two_at_once(
     people: People, reliability: Reliability, which: str
 ) -> None:
@@ -127,7 +130,7 @@ def test_users_are_forgotten_once_by_two_at_once(
     reliability(PART, f"two forget_users at once, of {which}", GONE, "nothing")
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.slow_fault), True])
 def test_user_of_a_load_that_lands_is_forgotten(
     people: People, loader: ProxiedLoader, api_url: str, reliability: Reliability, after: bool
 ) -> None:
