@@ -20,6 +20,7 @@ from local.__main__ import PROJECT, environment
 from local.api import serve
 from local.bigquery import bigquery as embedded_bigquery
 
+MADE_ONCE = ["recording", "built", "builds", "package", "results"]  # each by one worker
 DATASET = "analytics_of_a_test"  # emptied for each test: dbt parses anew for one of another name
 
 
@@ -122,7 +123,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
     else:
         items[:] = [item for item in items if not item.get_closest_marker("slow_fault")]
     for item in items:  # what takes long to make is made by one worker
-        for fixture in {"recording", "built", "package", "results"}.intersection(item.fixturenames):
+        for fixture in {*MADE_ONCE}.intersection(item.fixturenames):
             item.add_marker(pytest.mark.xdist_group(fixture))
 
 

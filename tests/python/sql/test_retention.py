@@ -101,7 +101,6 @@ def test_operation_sets_retention_of_what_exists(
     ("name", "value", "reason"),
     [
         ("keep_raw_days", 2, "is 2: rows would expire that are read since `tested_from`"),
-        ("keep_base_days", 0, "must be a number of days from 1 on; it is `0`"),
         ("keep_failures_days", "7 days", "must be a number of days from 1 on; it is `7 days`"),
         ("time_travel_hours", 47, "must be 48, 72, 96, 120, 144 or 168; it is `47`"),
     ],
