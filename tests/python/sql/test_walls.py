@@ -27,7 +27,9 @@ VARS = {
     "restricted_readers": [SECURITY],
     "policy_tags": {"credential": CREDENTIAL, "personal": PERSONAL},
 }
-DCL = re.compile(r"(grant|revoke) `roles/bigquery.dataViewer` on table (\S+) (?:to|from) (.+);")
+DCL = re.compile(
+    r"(grant|revoke) `roles/bigquery.dataViewer` on (?:table|view) (\S+) (?:to|from) (.+);"
+)
 
 Tags = dict[str, dict[str, list[str]]]  # table: {column: policy tags}
 
@@ -64,6 +66,7 @@ class Build:
     groups: dict[str, set[str]]  # that may read each table
     changes: list[tuple[str, str, str]]  # verb, table, groups
     tags: Tags
+    authorized: set[tuple[str, str]]  # dataset, view that may read it
 
     def by_name(self, tables: dict[str, Any]) -> dict[str, Any]:
         """Return values of tables by the names of their nodes."""
@@ -89,7 +92,8 @@ def builds(
             nodes = {node.get("relation_name"): node for node in manifest["nodes"].values()}
             groups = {table: set(names) for table, names in access.groups.items()}
             changes = access.statements.copy()
-            builds.append(Build(nodes, groups, changes, read_tags(served.requests)))
+            tags, authorized = read_tags(served.requests), read_authorized_views(served.requests)
+            builds.append(Build(nodes, groups, changes, tags, authorized))
     return builds
 
 
@@ -106,21 +110,38 @@ def read_tags(requests: list[Request]) -> Tags:
     return tags
 
 
+def read_authorized_views(requests: list[Request]) -> set[tuple[str, str]]:
+    """Return the datasets whose access was updated, each with a view that may read it."""
+    return {
+        (request.path.split("/datasets/")[1].split("?")[0], entry["view"]["tableId"])
+        for request in requests
+        if request.method == "PATCH" and "access" in (request.json or {})
+        for entry in request.json["access"]
+        if "view" in entry
+    }
+
+
 def test_groups_may_read_marts_and_history_only(builds: list[Build]) -> None:
     created, merged = builds
     for build, readers in ((created, {ANALYSTS, LEFT}), (merged, {ANALYSTS, JOINED})):
         assert build.by_name(build.groups) == {
             "users": readers,
             "locations": readers,
+            "loads": readers,
             "users_history": readers,
             "logins": {SECURITY},
         }
 
 
+def test_view_of_loads_may_read_what_its_readers_may_not(builds: list[Build]) -> None:
+    authorized = {re.sub(r"_[0-9a-f]{12}", "", ".".join(pair)) for pair in builds[0].authorized}
+    assert authorized == {"raw.loads", "analytics_restricted.loads"}
+
+
 def test_group_that_is_no_reader_any_more_is_revoked_once(builds: list[Build]) -> None:
     assert sorted((verb, groups) for verb, _, groups in builds[1].changes) == [
-        *3 * [("grant", f'"{JOINED}"')],
-        *3 * [("revoke", f'"{LEFT}"')],
+        *4 * [("grant", f'"{JOINED}"')],
+        *4 * [("revoke", f'"{LEFT}"')],
     ]
 
 
