@@ -1,13 +1,16 @@
 """Publish the marts.
 
 csv     users.csv, logins.csv and locations.csv; passwords, salts and hashes only --with-secrets
-report  the last `dbt build`: rows in each table, test results and freshness
+report  the last `dbt build`: rows in each table, test results and freshness; with --html also a
+        page with charts of the last 30 days and of the users
 alert   new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or to the screen
 """
 
 import argparse
 import os
 import sys
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from google.api_core.exceptions import GoogleAPIError
@@ -17,7 +20,7 @@ from requests import RequestException
 from ingest import __version__, logs
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import connect
-from publish import csv_files, report
+from publish import csv_files, report, text_report
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
 
@@ -36,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             for file, rows in files.items():
                 print(f"Wrote {rows:,} rows to {file}")
         else:
-            print(report.format_report(connect(settings)))
+            _report(settings, flags)
         return 0
     except SettingsError as error:
         message, status = f"wrong settings: {error}", 2
@@ -50,6 +53,26 @@ def main(arguments: list[str] | None = None) -> int:
     return logs.report_failure("publish", message, status)
 
 
+def _report(settings: Settings, flags: argparse.Namespace) -> None:
+    client = connect(settings)
+    status = report.read_status(client)
+    print(text_report.format_report(status))
+    if flags.html:
+        try:  # the libraries that draw are not in the loader's image
+            from publish import html_report  # noqa: PLC0415
+        except ImportError as error:
+            command = "pip install --require-hashes --requirement requirements/report.txt"
+            raise PublishError(f"the page needs {error.name}: run `{command}`") from None
+        runs = f"{settings.google_cloud_project}.{settings.raw_dataset}.runs"
+        statistics = report.read_statistics(client, runs)
+        now = datetime.now(UTC)
+        page = html_report.format_page(status, statistics, settings.google_cloud_project, now)
+        flags.output.mkdir(parents=True, exist_ok=True)
+        file = flags.output / "report.html"
+        file.write_text(page, encoding="utf-8")
+        print(f"Wrote {file}")
+
+
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m publish",
@@ -59,18 +82,23 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"randomuser {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    files = commands.add_parser("csv", help="write the marts as CSV", allow_abbrev=False)
-    files.add_argument(
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument(
         "--output",
         type=Path,
         default=Path(os.environ.get("EXPORT_DIR", "exports")),
         help="the folder to write to (EXPORT_DIR, exports)",
     )
+    add_parser = partial(commands.add_parser, allow_abbrev=False)
+    files = add_parser("csv", help="write the marts as CSV", parents=[folder])
     files.add_argument(
         "--with-secrets", action="store_true", help="also write passwords, salts and hashes"
     )
-    commands.add_parser("report", help="print a summary of the last run")
-    commands.add_parser("alert", help="send what has changed since the last alert")
+    summary = add_parser("report", help="print a summary of the last run", parents=[folder])
+    summary.add_argument(
+        "--html", action="store_true", help="also write it with charts to report.html"
+    )
+    add_parser("alert", help="send what has changed since the last alert")
     return parser
 
 

@@ -1,72 +1,214 @@
-"""Formats a short summary of the last run."""
+"""Reads what the reports say: `read_status` the last run, `read_statistics` the last 30 days.
 
-from collections import Counter
+Rows of tests have only columns of the class public, and groups of fewer users than the var
+`smallest_group` are put together: a report can be sent on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
+from publish import dbt_findings
 from publish.artifacts import PublishError, read_artifact
 from publish.csv_files import MARTS
+from publish.findings import OK, Finding
+from publish.metrics import Metrics
+
+Row = Mapping[str, Any]
+# Of a kind, so that no data makes a page too large; the users of the API registered in 25 years.
+MAX_GROUPS, MAX_MONTHS = 30, 600
+
+_LOADS = """
+select
+    date(loaded_at) as day, count(*) as loads, {users_landed} as users_landed,
+    {users_rejected} as users_rejected, {users_superseded} as users_superseded,
+    {rejected_share} as rejected_share, sum(users_in_marts) as users_in_marts,
+    sum(seconds) as seconds, {newest_load} as newest_load
+from {table}
+group by day order by day
+"""
+_GROUPS = """
+select
+    kind,
+    case kind
+        when 'country' then {country}
+        when 'age' then cast({age} as string)
+        when 'month' then {registered_at}
+        when 'email_domain' then {email_domain}
+        when 'postcode_format' then {postcode_format}
+    end as value,
+    if(kind = 'age', {gender}, null) as series,
+    if(kind = 'month', {registrations}, {users}) as users
+from {table} left join {locations} using ({address})
+cross join unnest(['country', 'age', 'month', 'email_domain', 'postcode_format']) as kind
+group by kind, value, series
+order by kind, users desc, value, series
+"""
+_RUNS = """
+select
+    date(ended_at) as day, count(distinct invocation_id) as runs, sum(seconds) as seconds,
+    sum(bytes_billed) as bytes_billed, countif(status in ('error', 'fail')) as failures
+from {table}
+where command = 'build' and ended_at >= timestamp_sub(current_timestamp(), interval 30 day)
+group by day order by day
+"""
+# For each test the first of its results that are all like its newest one.
+_SINCE = """
+with results as (
+    select
+        node, status, ended_at,
+        first_value(status) over (partition by node order by ended_at desc) as newest
+    from {table}
+    where command = 'build' and status != 'skipped'
+        and ended_at >= timestamp_sub(current_timestamp(), interval 30 day)
+),
+changes as (
+    select *, max(if(status != newest, ended_at, null)) over (partition by node) as changed_at
+    from results
+)
+select node, min(ended_at) as since from changes
+where changed_at is null or ended_at > changed_at
+group by node
+"""
 
 
-def format_report(client: bigquery.Client) -> str:
-    """Return rows in each table, test results and freshness as lines of text."""
-    manifest = read_artifact("manifest")
-    entries = (manifest["sources"] | manifest["nodes"]).items()
-    tables = {key: node["relation_name"] for key, node in entries if node.get("relation_name")}
-    loads = tables["source.randomuser.randomuser.loads"]
+@dataclass
+class Status:
+    """How the last run went."""
+
+    tables: dict[str, tuple[int | None, str]]
+    """The number of rows, None if it is not built, and the full name of each table."""
+    built_at: datetime
+    tests: list[dict[str, Any]]
+    """The results of the tests in the last build, with `name` and `description`."""
+    sources: list[dict[str, Any]]
+    """The results of the last check of freshness, with `name`."""
+    not_checked: str
+    """Why there are none."""
+    problems: list[Finding]
+    """The errors and warnings, errors first."""
+
+
+@dataclass
+class Statistics:
+    """The last 30 days by day, and the users by group."""
+
+    loads: list[Row]
+    runs: list[Row]
+    since: dict[str, datetime]
+    """When the newest result of each test began."""
+    smallest_group: int
+    groups: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
+    """The users by kind of group and by (value, series); those put together are under OTHERS."""
+
+
+OTHERS = ("", "")
+NOT_KNOWN = "not known"
+
+
+def read_status(client: bigquery.Client) -> Status:
+    """Read dbt's artifacts and count the rows; raise PublishError if there was no build."""
+    manifest, build = read_artifact("manifest"), read_artifact("build")
+    nodes = manifest["sources"] | manifest["nodes"]
+    tables = {key: node["relation_name"] for key, node in nodes.items() if "relation_name" in node}
     rejected = tables["model.randomuser.stg_randomuser__rejected"]
     # The ledger holds the number of users of each load; counting rows reads no column.
-    counts = {
-        "raw users": (tables["source.randomuser.randomuser.users"], loads, "sum(users_landed)")
+    loads, raw = (tables[f"source.randomuser.randomuser.{name}"] for name in ("loads", "users"))
+    counts = {"raw users": (raw, f"select sum(users_landed) as n from {loads}")}  # noqa: S608
+    counts |= {
+        mart: (tables[key], f"select count(*) as n from {tables[key]}")  # noqa: S608
+        for mart in MARTS
+        if (key := f"model.randomuser.{mart}")
     }
-    for name in MARTS:
-        mart = tables[f"model.randomuser.{name}"]
-        counts[name] = (mart, mart, "count(*)")
-    recent = f"{rejected} where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)"
-    counts["rejected"] = (f"{rejected}, of the last 3 days", recent, "count(*)")
-    lines = ["rows"]
-    for name, (label, source, count) in counts.items():
-        rows = _read_count(client, f"select {count} as n from {source}")  # noqa: S608
-        lines.append(f"  {name:<10}{rows:>12}  {label.replace('`', '')}")
-    return "\n".join([*lines, *_format_tests(), *_format_freshness()])
-
-
-def _read_count(client: bigquery.Client, sql: str) -> str:
-    try:
-        return f"{next(iter(client.query_and_wait(sql))).n or 0:,}"
-    except NotFound:
-        return "not built"
-
-
-def _format_tests() -> list[str]:
-    build = read_artifact("build")
-    results = [result for result in build["results"] if result["unique_id"].startswith("test.")]
-    statuses = Counter(result["status"] for result in results)
-    failed = statuses["fail"] + statuses["error"]
-    skipped = f", {statuses['skipped']} skipped" if statuses["skipped"] else ""
-    lines = [
-        f"tests, of the build that ended at {build['generated_at'][:16].replace('T', ' ')} UTC",
-        f"  {statuses['pass']} passed, {statuses['warn']} warned, {failed} failed" + skipped,
-    ]
-    for result in results:
-        if result["status"] not in ("pass", "skipped"):
-            name = result["unique_id"].split(".")[2]
-            rows = result["failures"]
-            lines.append(f"  {result['status']}: {name}" + (f" ({rows:,} rows)" if rows else ""))
-            lines += [f"    {row}" for row in result["rows"]]
-    return lines
-
-
-def _format_freshness() -> list[str]:
-    lines = ["freshness"]
+    counts["rejected"] = (
+        f"{rejected}, 3 days",
+        f"select count(*) as n from {rejected} "  # noqa: S608
+        "where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)",
+    )
+    tests = [result for result in build["results"] if result["unique_id"].startswith("test.")]
+    for test in tests:
+        test["name"] = test["unique_id"].split(".")[2]
+        test["description"] = nodes.get(test["unique_id"], {}).get("description", "")
+    sources, not_checked = [], ""
     try:
         sources = read_artifact("sources")["results"]
     except PublishError as error:
-        return [*lines, f"  not checked: {error}"]
+        not_checked = str(error)
     for source in sources:
-        name = ".".join(source["unique_id"].split(".")[-2:])
-        age = source.get("max_loaded_at_time_ago_in_s")
-        newest = f"newest load {age / 3600:,.1f} hours ago" if age is not None else "not known"
-        lines.append(f"  {name}: {source['status']}, {newest}")
-    return lines
+        source["name"] = ".".join(source["unique_id"].split(".")[-2:])
+    findings = [*dbt_findings.check_sources(datetime.now(UTC)), *dbt_findings.check_build()]
+    problems = [finding for finding in findings if finding.state != OK]
+    return Status(
+        {
+            name: (_count(client, sql), table.replace("`", ""))
+            for name, (table, sql) in counts.items()
+        },
+        datetime.fromisoformat(build["generated_at"]),
+        tests,
+        sources,
+        not_checked,
+        sorted(problems, key=lambda finding: finding.state),
+    )
+
+
+def read_statistics(client: bigquery.Client, runs_table: str) -> Statistics:
+    """Query the loads, the runs and the users; what does not exist yet is empty."""
+    metrics = Metrics(read_artifact("manifest"))
+    names = ["users", "registrations", "users_landed", "users_rejected", "users_superseded"]
+    sql = {name: metrics.aggregate(name) for name in [*names, "rejected_share", "newest_load"]}
+    for model in ("users", "locations"):
+        sql |= metrics.dimensions(model)
+    loads = _LOADS.format(table=metrics.table("loads"), **sql)
+    groups = _GROUPS.format(
+        table=metrics.table("users"), locations=metrics.table("locations"), **sql
+    )
+    statistics = Statistics(
+        _read(client, loads),
+        _read(client, _RUNS.format(table=f"`{runs_table}`")),
+        {
+            row["node"]: row["since"]
+            for row in _read(client, _SINCE.format(table=f"`{runs_table}`"))
+        },
+        metrics.smallest_group,
+    )
+    for row in _read(client, groups):
+        series = row["series"] or (NOT_KNOWN if row["kind"] == "age" else "")
+        group = (row["value"] or NOT_KNOWN, series)
+        statistics.groups.setdefault(row["kind"], {})[group] = row["users"]
+    for kind, counts in statistics.groups.items():
+        limit = MAX_MONTHS if kind == "month" else MAX_GROUPS
+        statistics.groups[kind] = protect(counts, statistics.smallest_group, limit)
+    return statistics
+
+
+def protect(
+    counts: dict[tuple[str, str], int], smallest: int, limit: int
+) -> dict[tuple[str, str], int]:
+    """Return the `limit` largest counts, the largest first, and the others put together.
+
+    A group of fewer users than `smallest` is among the others.
+
+    The others are no small group either: its users could be told from the total.
+    """
+    largest = sorted(counts.items(), key=lambda item: -item[1])
+    kept = [item for item in largest[:limit] if item[1] >= smallest]
+    others = sum(counts.values()) - sum(users for _, users in kept)
+    while kept and 0 < others < smallest:
+        others += kept.pop()[1]
+    return dict(kept) | ({OTHERS: others} if others else {})
+
+
+def _read(client: bigquery.Client, sql: str) -> list[Row]:
+    try:
+        return [dict(row) for row in client.query_and_wait(sql)]
+    except NotFound:
+        return []
+
+
+def _count(client: bigquery.Client, sql: str) -> int | None:
+    rows = _read(client, sql)
+    return rows[0]["n"] or 0 if rows else None
