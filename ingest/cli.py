@@ -1,8 +1,8 @@
 """Load users of the randomuser.me API into BigQuery, as sent, exactly once.
 
-A load lands completely or not at all, and a load id lands only once: it is safe to run the same
-command again. Without --load-id each run is a new load, and a replay of files gets a load id from
-their content.
+A load lands completely or not at all, and a load id lands only once: it is safe
+to run the same command again. Without --load-id each run is a new load, and a
+replay of files gets a load id from their content.
 """
 
 import argparse
@@ -89,8 +89,8 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
         pages = api.fetch_pages(source, requested, seed, password, settings.retry_seconds)
     started = monotonic()
     start = event("started", users=requested, source=source)
-    log.info("started load %s of %s", load_id, source, extra=start)
-    table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users (load {load_id})"
+    log.info("started load %s", load_id, extra=start)
+    table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users\n  load {load_id}"
     bar = tqdm(pages, total=total, unit="page", disable=None)  # None: only on a terminal
     with logging_redirect_tqdm(), bar:  # prints log lines above the bar
         if flags.dry_run:
@@ -113,10 +113,10 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
 
 
 def _list_loads(warehouse: Warehouse) -> str:
-    lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load and source"]
+    lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load"]
     for row in warehouse.query(tables.LAST_LOADS):
         columns = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
-        lines.append(f"{columns}  {row.decision or '':<9}  {row.load_id}  {row.source}")
+        lines.append(f"{columns}  {row.decision or '':<9}  {row.load_id}\n  from {row.source}")
     return "\n".join(lines)
 
 

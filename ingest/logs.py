@@ -19,7 +19,7 @@ _context: dict[str, object] = {}
 def configure(level: str = "INFO") -> None:
     """Log events from `level` on; a later call changes the level."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)  # only the first call counts
     logging.captureWarnings(True)
     for name in ("ingest", "publish"):

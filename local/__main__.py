@@ -1,9 +1,9 @@
-"""`python -m local -- COMMAND...`: run a command against an embedded BigQuery and API.
+"""`python -m local -- COMMAND...`: run a command on an embedded BigQuery and API.
 
-The servers listen on free loopback ports while the command runs, and are stopped when it ends;
-the exit status is the command's. Tables stay in `.local/` (LOCAL_DIR) between runs. If
-RANDOMUSER_URL or RANDOMUSER_URL_FILE is set, in the environment or in `.env`, no fake API is
-started.
+The servers listen on free loopback ports while the command runs, and are
+stopped when it ends; the exit status is the command's. Tables stay in `.local/`
+(LOCAL_DIR) between runs. If RANDOMUSER_URL or RANDOMUSER_URL_FILE is set, in the
+environment or in `.env`, no fake API is started.
 """
 
 import os
@@ -53,9 +53,13 @@ def run(command: list[str]) -> int:
     """Run `command` while both servers run, and return its exit status."""
     data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
     with api() as settings, bigquery(data_dir / "bigquery") as warehouse_url:
+        variables = environment(warehouse_url, **settings)
+        variables["PYTHONWARNINGS"] = f"{variables.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"
+        # dbt does not know NO_COLOR, and also colours what goes to a file.
+        is_colored = sys.stdout.isatty() and not variables.get("NO_COLOR")
+        variables.setdefault("DBT_USE_COLORS", str(is_colored))
         try:
-            quiet = {"PYTHONWARNINGS": f"{os.environ.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"}
-            process = subprocess.Popen(command, env=environment(warehouse_url, **settings) | quiet)
+            process = subprocess.Popen(command, env=variables)
         except OSError as error:
             print(f"local: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
             return 127

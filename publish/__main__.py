@@ -1,9 +1,10 @@
 """Publish the marts.
 
-csv     users.csv, logins.csv and locations.csv; passwords, salts and hashes only --with-secrets
-report  the last `dbt build`: rows in each table, test results and freshness; with --html also a
-        page with charts of the last 30 days and of the users
-alert   new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or to the screen
+csv     users.csv, logins.csv and locations.csv; secrets only --with-secrets
+report  the last `dbt build`: rows in each table, test results and freshness;
+        with --html also a page with charts of the last 30 days and the users
+alert   new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or
+        to the screen
 """
 
 import argparse

@@ -2,7 +2,7 @@
     {#-
         `dbt docs generate` reads the tables from __TABLES__, which the emulator lacks. Locally this
         macro reads TABLES and PARTITIONS under the column names of __TABLES__, because
-        bigquery__get_catalog adds a `where`. The size is null: the emulator does not measure it.
+        bigquery__get_catalog adds a `where`. The size is 0, as in the emulator, which measures none.
         The description is null: with the json_value() of dbt's macro the emulator loses the column
         names, and the docs take it from the project. No table is sharded by date.
     -#}
@@ -24,7 +24,7 @@
         end as table_type,
         tables.type = 'BASE TABLE' as is_table,
         cast(null as string) as table_comment,
-        cast(null as int64) as size_bytes,
+        0 as size_bytes,
         row_counts.row_count
     from (
         select

@@ -1,8 +1,12 @@
-"""The pages that are generated from the project are current."""
+"""The pages that describe the project are complete and current."""
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from support.commands import ROOT, Run, passes
 
@@ -25,6 +29,30 @@ def test_readme_shows_number_of_dbt_tests(built: Run) -> None:
     (shown,) = re.findall(numbers, (ROOT / "README.md").read_text())
     (counted,) = re.findall(numbers, report)
     assert sum(map(int, shown)) == sum(map(int, counted))
+
+
+def read_descriptions(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each thing of the project that dbt's docs show, with its description."""
+    kinds = ("sources", "nodes", "exposures", "metrics", "semantic_models", "unit_tests", "macros")
+    for key, node in [item for kind in kinds for item in manifest[kind].items()]:
+        if node["package_name"] == "randomuser" and node["resource_type"] != "operation":
+            yield key, node["description"]
+            for name, column in node.get("columns", {}).items():
+                yield f"{key}.{name}", column["description"]
+            arguments = {each["name"]: each["description"] for each in node.get("arguments", [])}
+            signature = re.search(r"macro \w+\((.*?)\)", node.get("macro_sql", ""))
+            for name in re.findall(r"(\w+)(?:=[^,]+)?", signature[1]) if signature else []:
+                yield f"{key}({name})", arguments.get(name, "")
+
+
+def test_docs_describe_everything(built: Run) -> None:
+    manifest = json.loads(Path(built.environment["DBT_TARGET_PATH"], "manifest.json").read_text())
+    descriptions = dict(read_descriptions(manifest))
+    undescribed = [name for name, text in descriptions.items() if not text.strip()]
+    assert len(descriptions) > 300 and not undescribed, undescribed
+    overview = manifest["docs"]["doc.randomuser.__overview__"]["block_contents"]
+    links = re.findall(r"\(#!/\w+/([\w.]+)\)", overview)
+    assert len(links) > 3 and set(links) <= descriptions.keys(), links
 
 
 def test_settings_page_names_every_setting() -> None:

@@ -60,10 +60,8 @@ def test_load_adds_missing_columns_to_older_ledger(run: Run, raw: str, warehouse
     warehouse.client.create_dataset(raw)
     warehouse.client.create_table(older_ledger)
     warehouse.client.create_table(tables.define_users(f"{warehouse.project}.{raw}.users"))
-    assert read_last_line(run("ingest", "--users", "5", "--load-id", "x")).startswith(
-        "Loaded 5 users"
-    )
-    assert "Load x is set aside" in read_last_line(run("ingest", "--set-aside", "x"))
+    assert read_output(run("ingest", "--users", "5", "--load-id", "x")).startswith("Loaded 5 users")
+    assert "Load x is set aside" in read_output(run("ingest", "--set-aside", "x"))
     decisions = f"select load_id, decision, decided_at > loaded_at from {raw}.loads"
     assert warehouse.rows(decisions) == [("x", "set aside", True)]
     unknown = run("ingest", "--accept", "y")
@@ -99,9 +97,9 @@ def find_closed_port() -> int:
         return port
 
 
-def read_last_line(done: "subprocess.CompletedProcess[str]") -> str:
+def read_output(done: "subprocess.CompletedProcess[str]") -> str:
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+    return done.stdout.strip()
 
 
 def test_load_lands_three_pages_in_order_once(
@@ -109,7 +107,7 @@ def test_load_lands_three_pages_in_order_once(
 ) -> None:
     load = ("ingest", "--users", "2500", "--load-id", "x")
     table = f"{warehouse.project}.{raw}.users"
-    assert read_last_line(run(*load)) == f"Loaded 2,500 users into {table} (load x)"
+    assert read_output(run(*load)) == f"Loaded 2,500 users into {table}\n  load x"
     rows = warehouse.rows(
         "select record_index, page, json_value(payload, '$.login.uuid'), seed, api_version, "
         "length(json_value(payload, '$.login.password')) "
@@ -133,25 +131,23 @@ def test_load_lands_three_pages_in_order_once(
     assert before[:7] == (api_url, "1.4", api.derive_seed("x"), 2500, 2500, 2500, __version__)
     assert before[8] is True
 
-    again = read_last_line(run(*load))
-    assert again == f"Already loaded: 2,500 users in {table} (load x); nothing to do"
+    again = read_output(run(*load))
+    assert again == f"Already loaded: 2,500 users in {table}\n  load x; nothing to do"
     conflict = run("ingest", "--users", "3000", "--load-id", "x")
     assert conflict.returncode == 2
     (line,) = for_people(conflict.stderr)
     assert "load x holds 2,500 users, but this run has 3,000" in line
     assert warehouse.rows(ledger) == [before] and read_loads() == [("x", 1, 2500)]
 
-    assert read_last_line(run("ingest", "--version")) == f"randomuser {__version__}"
-    listed = run("ingest", "--list").stdout.splitlines()[-1]
-    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d +2,500  1\.4 +x  http://", listed)
+    assert read_output(run("ingest", "--version")) == f"randomuser {__version__}"
+    listed = read_output(run("ingest", "--list"))
+    assert re.search(r"\n\d{4}-\d\d-\d\d \d\d:\d\d +2,500  1\.4 +x\n  from http://", listed)
 
 
 def test_empty_password_setting_gives_default_passwords(
     run: Run, raw: str, warehouse: Tables
 ) -> None:
-    assert "Loaded 50 users" in read_last_line(
-        run("ingest", "--users", "50", RANDOMUSER_PASSWORD="")
-    )
+    assert "Loaded 50 users" in read_output(run("ingest", "--users", "50", RANDOMUSER_PASSWORD=""))
     length = f"select max(length(json_value(payload, '$.login.password'))) from {raw}.users"
     ((longest,),) = warehouse.rows(f"{length} where {ALL_TIME}")
     assert isinstance(longest, int) and longest < 24
@@ -162,11 +158,11 @@ def test_replay_lands_any_json_as_sent_once(
 ) -> None:
     file = save_response(tmp_path / "response.json", [*USERS, {"number": "TOO_LARGE"}])
     file.write_text(file.read_text("utf-8").replace('"TOO_LARGE"', "1e400"), "utf-8")
-    dry_run = read_last_line(run("ingest", "--dry-run", "--from-file", file))
+    dry_run = read_output(run("ingest", "--dry-run", "--from-file", file))
     assert dry_run.startswith("Would load 6 users") and dry_run.endswith("nothing was landed")
     assert read_loads() == []
 
-    assert read_last_line(run("ingest", "--from-file", file)).startswith("Loaded 6 users")
+    assert read_output(run("ingest", "--from-file", file)).startswith("Loaded 6 users")
     payloads = warehouse.rows(
         f"select to_json_string(payload) from {raw}.users where {ALL_TIME} order by record_index"
     )
@@ -174,7 +170,7 @@ def test_replay_lands_any_json_as_sent_once(
     assert users[:5] == USERS
     assert "1e400" in str(payloads[5][0])  # out of range: it stays as sent
 
-    assert read_last_line(run("ingest", "--from-file", file)).startswith("Already loaded: 6 users")
+    assert read_output(run("ingest", "--from-file", file)).startswith("Already loaded: 6 users")
     assert read_loads() == [(replay.derive_load_id([file]), 1, 6)]
     ledger = f"select source, users_asked, users_received, seed from {raw}.loads"
     assert warehouse.rows(ledger) == [(str(file), None, 6, "abc")]
@@ -214,7 +210,7 @@ def test_next_run_finishes_load_interrupted_between_statements(
     assert read_loads() == ([] if step == "users" else [("died", 0, 5)])
 
     done = run("ingest", "--load-id", "died", "--from-file", file)
-    assert read_last_line(done).startswith("Loaded 5 users")
+    assert read_output(done).startswith("Loaded 5 users")
     assert read_loads() == [("died", 1, 5)]
 
 
@@ -310,9 +306,9 @@ def test_check_reports_each_requirement_and_lands_nothing(
     assert f"{raw} does not exist; the first load creates it" in done.stdout
     assert raw not in [dataset.dataset_id for dataset in warehouse.client.list_datasets()]
 
-    read_last_line(run("ingest", "--users", "1"))
+    read_output(run("ingest", "--users", "1"))
     before = read_loads()
-    assert f"tables can be created in {warehouse.project}.{raw}" in read_last_line(
+    assert f"tables can be created in {warehouse.project}.{raw}" in read_output(
         run("ingest", "--check")
     )
     assert read_loads() == before

@@ -20,10 +20,12 @@ def local(tmp_path: Path, *arguments: str, **extra: str) -> "subprocess.Complete
 
 
 def test_sets_environment_and_exits_with_status_of_command(tmp_path: Path) -> None:
-    show = ("--", "sh", "-c", "echo $BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL; exit 7")
+    names = "$BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL $DBT_USE_COLORS"
+    show = ("--", "sh", "-c", f"echo {names}; exit 7")
     done = local(tmp_path, *show)
     assert done.returncode == 7
-    assert all(url.startswith("http://127.0.0.1:") for url in done.stdout.split())
+    *urls, is_colored = done.stdout.split()
+    assert all(url.startswith("http://127.0.0.1:") for url in urls) and is_colored == "False"
     assert done.stderr == "local: users come from a fake API, because RANDOMUSER_URL is not set\n"
 
     done = local(tmp_path, *show, RANDOMUSER_URL="https://me:secret@example.com/api/")
