@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
+EXPORTS := $(or $(EXPORT_DIR),exports)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # By default uv trusts its own list of certificates. Behind the proxy of a company, as pip does, it
 # must trust those of the system.
@@ -12,7 +13,7 @@ export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 
 .PHONY: help setup demo pipeline build airflow test lint sqlfluff workflows-lint test-faults \
-	test-tooling airflow-test image-test bench cost erd lock clean
+	test-tooling airflow-test image-test docs bench cost erd lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,9 +34,9 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 	@DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
 
-# A person watches: log lines would only repeat what the commands print.
-demo: setup  ## load, build, test and publish 10,000 made-up users, all on this machine
-	@LOG_LEVEL=$${LOG_LEVEL:-WARNING} $(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
+# A person watches: log lines and those of dbt would only repeat what the report prints.
+demo: setup  ## load, build, test and publish 10,000 users on this machine
+	@LOG_LEVEL=$${LOG_LEVEL:-WARNING} DBT_QUIET=$${DBT_QUIET:-1} $(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
 	@printf '%s\n' next \
 		'  $(LOCAL) dbt show --select users' \
 		'      shows rows of a table' \
@@ -46,7 +47,7 @@ demo: setup  ## load, build, test and publish 10,000 made-up users, all on this 
 
 # What a schedule runs, against the BigQuery that the environment names. The report is printed
 # whatever the result of the build. Unit tests test the SQL, not the data: `make test` runs them.
-pipeline:  ## the same against the BigQuery that the environment names (USERS=...)
+pipeline:  ## the same on the BigQuery of the environment (USERS=...)
 	$(STEP) 'load'
 	python -m ingest $(if $(USERS),--users $(USERS))
 	$(STEP) 'check freshness'
@@ -58,12 +59,12 @@ pipeline:  ## the same against the BigQuery that the environment names (USERS=..
 build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build
 
-airflow: setup .venv/airflow/ready  ## Airflow with its web page; the DAG runs on the embedded BigQuery
+airflow: setup .venv/airflow/ready  ## Airflow with its web page, on the embedded BigQuery
 	@$(LOCAL) python -m local.airflow
 
 ##@ Check it
 # Two files at once: half of the time a test waits.
-test: setup lint  ## lint, and the tests of the pipeline and its SQL: five minutes on two cores
+test: setup lint  ## lint, and test the pipeline and its SQL: five minutes
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup  ## ruff, mypy, SQLFluff
@@ -76,17 +77,17 @@ lint: setup  ## ruff, mypy, SQLFluff
 sqlfluff:
 	sqlfluff lint models tests
 
-test-faults: setup  ## kill everything at every step (20 minutes); draws docs/reliability.md
+test-faults: setup  ## docs/reliability.md: kill everything, for 20 minutes
 	$(BIN)/python -m pytest --all-faults
 
-test-tooling: setup  ## workflows, compose file, slim CI, installation of the packages
+test-tooling: setup  ## workflows, compose file, slim CI, package installation
 	$(BIN)/python -m pytest -n 2 tests/python/tooling
 
 workflows-lint: setup
 	$(BIN)/jactionlint
 	$(BIN)/zizmor --offline --quiet .github
 
-airflow-test: setup .venv/airflow/ready  ## the DAG, and a run under a real scheduler (QUICK=1: the DAG)
+airflow-test: setup .venv/airflow/ready  ## the DAG, and a run by a real scheduler (QUICK=1: the DAG)
 	@rm -rf .local/airflow-test
 	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
 	$(BIN)/python -m pytest tests/python/airflow
@@ -95,13 +96,19 @@ image-test: setup  ## build the Dockerfile with buildah, and run its commands
 	$(BIN)/python -m pytest tests/image
 
 ##@ Keep it current
-bench: setup .venv/bench/ready  ## measure against dlt and DuckDB: draws docs/benchmarks.md (ONLY=..., QUICK=1)
+# Parsed anew: when dbt parses only what changed, it can lose the description of a test.
+docs: setup  ## exports/docs.html: dbt's docs of the local tables
+	$(LOCAL) dbt --quiet docs generate --static --no-partial-parse
+	@mkdir -p $(EXPORTS) && cp $(or $(DBT_TARGET_PATH),target)/static_index.html $(EXPORTS)/docs.html
+	@echo Wrote $(EXPORTS)/docs.html
+
+bench: setup .venv/bench/ready  ## docs/benchmarks.md: measure speed (ONLY=..., QUICK=1)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
-cost: setup  ## count what an hourly run reads: draws docs/cost.md
+cost: setup  ## docs/cost.md: count what an hourly run reads
 	DRAW=1 $(BIN)/python -m pytest tests/python/sql/test_cost.py
 
-erd: setup  ## draw docs/erd.md
+erd: setup  ## docs/erd.md: draw the tables and their relationships
 	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
 
 lock: setup  ## lock the dependencies of pyproject.toml in requirements/

@@ -1,6 +1,7 @@
 """The pages that describe the project are complete and current."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,41 @@ def test_erd_page_is_current() -> None:
     assert (ROOT / "docs/erd.md").read_text() == done.stdout, (
         "run `make erd` and commit docs/erd.md"
     )
+
+
+def test_readme_shows_what_demo_prints(built: Run, tmp_path: Path) -> None:
+    """`make demo` itself runs, but its commands print what they printed for other tests."""
+    land = ("ingest", "--users", "5")
+    outputs = {"ingest": passes(built(*land, RAW_DATASET=f"{built.raw}_of_demo"))}
+    outputs |= {name: passes(built("publish", name)) for name in ("csv", "report")}
+    for name, text in outputs.items():
+        (tmp_path / name).write_text(text)
+    stubs = {"python": f'cd {tmp_path}; cat -- "$@" 2>/dev/null; true', "dbt": "true"}
+    for name, line in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o700)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    printed = make("--old-file=setup", "demo", "BIN=none", "LOCAL=env", PATH=path)
+    names = {built.analytics: "analytics", built.environment["EXPORT_DIR"]: "exports"}
+    names |= {f"{built.raw}_of_demo": "raw_randomuser", built.raw: "raw_randomuser"}
+    for name, shown in names.items():
+        printed = printed.replace(name, shown)
+    (transcript,) = re.findall(r"\$ make demo\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    lines = iter(mask(printed))
+    missing = [line for line in mask(transcript) if line not in lines]
+    assert not missing, printed
+    assert max(map(len, f"{transcript}{make('help')}".splitlines())) <= 80
+
+
+def make(*words: str, **extra: str) -> str:
+    environment = os.environ | {"MAKEFLAGS": ""} | extra
+    return subprocess.check_output(["make", *words], cwd=ROOT, env=environment, text=True)
+
+
+def mask(text: str) -> list[str]:
+    """Return the lines that are not empty, without numbers, load id, and column that warns."""
+    text = re.sub(r"manual-\S+|(?<=unique_logins_)\w+", "X", text)
+    return [re.sub(r" *\d[\d,.:-]*", " N", line) for line in text.splitlines() if line]
 
 
 def test_readme_shows_number_of_dbt_tests(built: Run) -> None:
