@@ -36,7 +36,7 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 
 # A person watches: log lines and those of dbt would only repeat what the report prints.
 demo: setup  ## load, build, test and publish 10,000 users on this machine
-	@LOG_LEVEL=$${LOG_LEVEL:-WARNING} DBT_QUIET=$${DBT_QUIET:-1} $(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000
+	@LOG_LEVEL=$${LOG_LEVEL:-WARNING} DBT_QUIET=$${DBT_QUIET:-1} $(LOCAL) $(MAKE) --no-print-directory pipeline USERS=10000 HTML=1
 	@printf '%s\n' next \
 		'  $(LOCAL) dbt show --select users' \
 		'      shows rows of a table' \
@@ -54,7 +54,8 @@ pipeline:  ## the same on the BigQuery of the environment (USERS=...)
 	dbt source freshness
 	$(STEP) 'build and test'
 	@dbt build --exclude-resource-type unit_test; status=$$?; printf '\n=== publish\n'; \
-		{ [ $$status -ne 0 ] || python -m publish csv; } && python -m publish report && exit $$status
+		{ [ $$status -ne 0 ] || python -m publish csv; } && \
+		python -m publish report $(if $(HTML),--html) && exit $$status
 
 build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build
@@ -115,6 +116,7 @@ lock: setup  ## lock the dependencies of pyproject.toml in requirements/
 	$(BIN)/uv pip compile $(LOCK) --group setup -o requirements/setup.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
+	$(BIN)/uv pip compile $(LOCK) pyproject.toml --group report -c requirements/dev.txt -o requirements/report.txt
 	$(BIN)/uv pip compile $(LOCK) --group bench -o requirements/bench.txt
 	$(BIN)/uv pip compile $(LOCK) --group airflow -o requirements/airflow.txt
 

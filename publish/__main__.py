@@ -59,11 +59,13 @@ def _report(settings: Settings, flags: argparse.Namespace) -> None:
     status = report.read_status(client)
     print(text_report.format_report(status))
     if flags.html:
-        try:  # the libraries that draw are not in the loader's image
+        try:  # what it draws with is not in the image
             from publish import html_report  # noqa: PLC0415
         except ImportError as error:
-            command = "pip install --require-hashes --requirement requirements/report.txt"
-            raise PublishError(f"the page needs {error.name}: run `{command}`") from None
+            raise PublishError(
+                f"cannot draw the page without {error.name}: "
+                "`pip install --require-hashes --requirement requirements/report.txt`"
+            ) from None
         runs = f"{settings.google_cloud_project}.{settings.raw_dataset}.runs"
         statistics = report.read_statistics(client, runs)
         now = datetime.now(UTC)

@@ -1,0 +1,122 @@
+"""The report as a page: its numbers are those of the tables, and it needs nothing else."""
+
+import re
+from collections import Counter, defaultdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from support.alert_harness import AlertHost
+from support.commands import Run, passes
+from support.warehouse import Warehouse
+
+from publish.report import OTHERS, protect
+
+Cells = dict[tuple[str, str], str]
+POSTCODES = "Users by format of the postcode: 9 is any digit, A any letter"
+
+
+class Page:
+    """A page of the report; it is well-formed XML."""
+
+    def __init__(self, file: Path) -> None:
+        self.text = file.read_text("utf-8")
+        self.root = ElementTree.fromstring(self.text)  # noqa: S314
+        self.words = " ".join("".join(self.root.itertext()).split())
+
+    def table(self, caption: str) -> Cells:
+        """Return the texts of a table by row and column; "" is the column of a wider cell."""
+        (table,) = (each for each in self.root.iter("table") if each[0].text == caption)
+        _, *columns = ("".join(cell.itertext()) for cell in table.iterfind("thead/tr/th"))
+        cells: Cells = {}
+        for row in table.iterfind("tbody/tr"):
+            name, *values = ("".join(cell.itertext()).strip() for cell in row)
+            width = columns if len(values) > 1 else [""]
+            cells |= {(name, column): text for column, text in zip(width, values, strict=True)}
+        return {place: text for place, text in cells.items() if text}
+
+
+@pytest.fixture(scope="module")
+def page(built: Run) -> Page:
+    passes(built("publish", "history"))
+    file = Path(built.environment["EXPORT_DIR"], "report.html")
+    assert passes(built("publish", "report", "--html")).endswith(f"Wrote {file}\n")
+    return Page(file)
+
+
+def test_page_shows_users_of_tables(built: Run, warehouse: Warehouse, page: Page) -> None:
+    users: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    rows: list[Any] = warehouse.rows(
+        "select country, gender, born_on, registered_at, email, postcode from "
+        f"{built.analytics}.users join {built.analytics}.locations using (location_id)"
+    )
+    today = date.today()
+    for country, gender, born, registered, email, postcode in rows:
+        age = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+        postcode_format = re.sub("[A-Za-z]", "A", re.sub("[0-9]", "9", postcode))
+        users["Users by country"][country, ""] += 1
+        users["Users by age and gender"][f"{age // 10 * 10}s", gender] += 1
+        users["Registrations by month"][f"{registered.year}", f"{registered.month}"] += 1
+        users["Users by e-mail domain"][email.split("@")[1], ""] += 1
+        users[POSTCODES][postcode_format, ""] += 1
+    for title, counts in users.items():
+        groups = protect(dict(counts), smallest=5, limit=600)
+        expected = {("others", "") if group == OTHERS else group: n for group, n in groups.items()}
+        assert page.table(title) == {place: f"{n:,}" for place, n in expected.items()}, title
+
+
+def test_page_shows_loads_runs_and_tests(built: Run, warehouse: Warehouse, page: Page) -> None:
+    today = f"{date.today()}"
+    loads = page.table("Loads of the last 30 days, by day (UTC)")
+    shown = [loads[today, name] for name in ("loads", "landed", "in marts", "rejected", "share")]
+    assert shown == ["1", "400", "400", "0", "0.0%"]
+    sql = f"select sum(seconds) from {built.raw}.runs where command = 'build'"
+    ((seconds,),) = warehouse.rows(sql)
+    runs = page.table("Builds of the last 30 days, by day (UTC)")
+    assert (runs[today, "builds"], runs[today, "seconds each"]) == ("1", f"{seconds:,.1f}")
+    assert "docs/cost.md foresees for a build each hour" in page.words
+    rows = [list(row.itertext()) for row in page.root.iter("tr") if row[0].get("class")]
+    warned = [row[1].strip() for row in rows if row[0] == "warn"]
+    assert rows[0][0] == "warn" and "unique_logins_username" in warned
+    assert all(re.fullmatch(rf"{today} \d\d:\d\d", row[-1]) for row in rows)
+
+
+def test_page_begins_with_what_is_wrong(alert_host: AlertHost, tmp_path: Path) -> None:
+    alert_host.set_build_results(logins={"status": "error"})
+    passes(alert_host.run("publish", "report", "--html", "--output", tmp_path))
+    page = Page(tmp_path / "report.html")
+    verdict = page.words.partition(" Freshness ")[0]
+    assert re.search(r"UTC 1 error; \d+ tests passed. error: model logins was not built", verdict)
+    assert verdict.endswith("Mend what dbt's log names, then run dbt retry.")
+    assert "No run is recorded: python -m publish history records each." in page.words
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [
+        ({"a": 9, "b": 5}, {"a": 9, "b": 5}),
+        ({"a": 9, "b": 4, "c": 3}, {"a": 9, "": 7}),
+        ({"a": 9, "b": 6, "c": 1}, {"a": 9, "": 7}),
+        ({"a": 2}, {"": 2}),
+        ({"a": 9, "b": 8, "c": 7, "d": 6}, {"a": 9, "b": 8, "c": 7, "": 6}),
+    ],
+)
+def test_small_groups_are_put_together(counts: dict[str, int], shown: dict[str, int]) -> None:
+    given = {(name, ""): users for name, users in counts.items()}
+    assert protect(given, smallest=5, limit=3) == {
+        (name, ""): users for name, users in shown.items()
+    }
+
+
+def test_page_fetches_nothing(page: Page) -> None:
+    assert len(page.text.encode()) < 400_000
+    tags = {element.tag for element in page.root.iter()}
+    assert not tags & {"script", "link", "img", "iframe", "image", "use"}
+    svgs = list(page.root.iter("{http://www.w3.org/2000/svg}svg"))
+    assert len(svgs) == 9 and all(svg.get("aria-label") for svg in svgs)
+    urls = set(re.findall(r"""(?:https?:|//|url\()[^"'\s<]*""", page.text))
+    assert urls <= {"http://www.w3.org/2000/svg", "//www.w3.org/2000/svg"}
+    ids = [element.get("id") for element in page.root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
