@@ -13,7 +13,7 @@ export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 
 .PHONY: help setup demo pipeline build airflow test lint sqlfluff workflows-lint test-faults \
-	test-tooling airflow-test image-test docs bench cost erd lock clean
+	test-tooling airflow-test page-test image-test docs bench cost erd lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -92,6 +92,9 @@ airflow-test: setup .venv/airflow/ready  ## the DAG, and a run by a real schedul
 	@rm -rf .local/airflow-test
 	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
 	$(BIN)/python -m pytest tests/python/airflow
+
+page-test: setup  ## the accessibility of the report, in Chromium (and npm)
+	$(BIN)/python -m pytest tests/python/pages
 
 image-test: setup  ## build the Dockerfile with buildah, and run its commands
 	$(BIN)/python -m pytest tests/image
