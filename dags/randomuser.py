@@ -1,4 +1,5 @@
-"""The schedule of randomuser: ingest, dbt source freshness, dbt build, publish, alert.
+"""The schedule of randomuser: ingest, dbt source freshness, dbt build, publish, history,
+alert.
 
 Every task runs the command that a person types, in the project's folder, with the environment of
 Airflow: set the project's settings (GOOGLE_CLOUD_PROJECT, DBT_TARGET, SLACK_WEBHOOK_URL_FILE, ...)
@@ -60,7 +61,8 @@ def make_task(
         cwd=str(PROJECT),
         # The standard input of bash is a socket here. Without SHLVL, as under systemd, bash assumes
         # a remote login and reads ~/.bashrc, which may put another `python` first in PATH.
-        env={"PATH": path, "SHLVL": "1", **env},
+        # LOAD_ID becomes a label of dbt's jobs, and a column of the run history.
+        env={"PATH": path, "SHLVL": "1", "LOAD_ID": LOAD_ID, **env},
         append_env=True,
         skip_on_exit_code=None,  # no command here skips: every status but 0 is a failure
         execution_timeout=timedelta(minutes=minutes),
@@ -96,9 +98,10 @@ with DAG(
             "build", "dbt build --exclude-resource-type unit_test", minutes=60, outlets=list_marts()
         ),
         make_task("publish", "python -m publish csv && python -m publish report", minutes=30),
-        # A teardown always runs: also after tasks that were killed or timed out, and when somebody
-        # marks the run as failed. It does not change the state of the run: as an ordinary last
-        # task with trigger_rule="all_done", its success would mark a failed run as successful.
+        # Teardowns always run: also after tasks that were killed or timed out, and when somebody
+        # marks the run as failed. They do not change the state of the run: as an ordinary last
+        # task with trigger_rule="all_done", their success would mark a failed run as successful.
+        make_task("history", "python -m publish history", minutes=10).as_teardown(),
         make_task(
             "alert",
             "python -m publish alert",

@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         if flags.list:
             print(_list_loads(Warehouse(settings)))
         elif decision := "accepted" if flags.accept else "set aside" if flags.set_aside else "":
-            print(_decide(Warehouse(settings), load_id, decision))
+            print(_decide(Warehouse(settings, load_id), load_id, decision))
         else:
             print(_load(flags, load_id, settings))
         return 0
@@ -96,7 +96,7 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
         if flags.dry_run:
             users = sum(len(page.users) for page in bar)
             return f"Would load {users:,} users into {table}; nothing was landed"
-        warehouse = Warehouse(settings)
+        warehouse = Warehouse(settings, load_id)
         warehouse.create_tables()
         landed = warehouse.count_landed(load_id)
         if landed is not None:

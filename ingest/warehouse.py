@@ -8,6 +8,7 @@ A run that dies leaves `users` unchanged or complete; the next run of the same l
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -53,22 +54,30 @@ class Landed(NamedTuple):
     forgotten: int
 
 
-def connect(settings: Settings) -> Client:
-    """Return a client with the default credentials, or with none for an emulator."""
-    project, location = settings.google_cloud_project, settings.bigquery_location
-    if not (emulator := settings.bigquery_emulator_host):
-        return Client(project, location=location)
-    url = {"api_endpoint": emulator if "://" in emulator else f"http://{emulator}"}
-    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
-    return Client(project, credentials, location=location, client_options=url)
+def connect(settings: Settings, load_id: str = "") -> Client:
+    """Return a client with the default credentials, or with none for an emulator.
+
+    Its jobs have the label `load_id`, in the form that BigQuery accepts, unless it is empty.
+    """
+    labels = {"load_id": re.sub(r"[^a-z0-9_-]", "_", load_id.lower())[:63]} if load_id else {}
+    options: Values = {
+        "location": settings.bigquery_location,
+        "default_query_job_config": QueryJobConfig(labels=labels),
+        "default_load_job_config": LoadJobConfig(labels=labels),
+    }
+    if emulator := settings.bigquery_emulator_host:
+        url = emulator if "://" in emulator else f"http://{emulator}"
+        options["client_options"] = {"api_endpoint": url}
+        options["credentials"] = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return Client(settings.google_cloud_project, **options)
 
 
 class Warehouse:
     """The raw dataset of a project."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Create a client; it sends no request yet."""
-        self.client = connect(settings)
+    def __init__(self, settings: Settings, load_id: str = "") -> None:
+        """Create a client, with `load_id` as the label of its jobs; it sends no request yet."""
+        self.client = connect(settings, load_id)
         self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
         self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
         self.forgotten = f"{self.dataset}.forgotten"

@@ -19,7 +19,7 @@ import duckdb
 import duckdb_extensions
 import sqlglot
 from bqemulator.api import app
-from bqemulator.api.routes import jobs
+from bqemulator.api.routes import jobs, tabledata
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
@@ -126,9 +126,15 @@ async def _query_or_error(**request: Any) -> Any:
     return response
 
 
-for _route in jobs.router.routes:
-    if _route.endpoint is jobs.query:  # type: ignore[attr-defined]
-        _route.endpoint = _query_or_error  # type: ignore[attr-defined]
+# The emulator has no partitions: a listing of one lists the whole table.
+@wraps(tabledata.list_tabledata)
+def _list_partition(table_id: str, **request: Any) -> Any:
+    return tabledata.list_tabledata(table_id=table_id.partition("$")[0], **request)
+
+
+_ENDPOINTS = {jobs.query: _query_or_error, tabledata.list_tabledata: _list_partition}
+for _route in (*jobs.router.routes, *tabledata.router.routes):
+    _route.endpoint = _ENDPOINTS.get(_route.endpoint, _route.endpoint)  # type: ignore[attr-defined]
 
 
 def _previous_port(data_dir: Path) -> int:

@@ -28,13 +28,15 @@
             'unique_id': node.unique_id,
             'status': result.status | string,
             'failures': result.failures,
+            'execution_time': result.execution_time,
+            'adapter_response': result.adapter_response,
             'relation_name': node.relation_name | default(none),
             'rows': rows,
         }) -%}
     {%- endfor -%}
     {%- if flags.WHICH == 'build' -%}
         {%- set now = modules.datetime.datetime.now(modules.pytz.utc).isoformat() -%}
-        {%- do write(tojson({'generated_at': now, 'results': saved})) -%}
+        {%- do write(tojson({'invocation_id': invocation_id, 'generated_at': now, 'results': saved})) -%}
     {%- endif -%}
     {%- endif -%}
 {% endmacro %}

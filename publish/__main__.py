@@ -1,10 +1,12 @@
 """Publish the marts.
 
-csv     users.csv, logins.csv and locations.csv; secrets only --with-secrets
-report  the last `dbt build`: rows in each table, test results and freshness;
-        with --html also a page with charts of the last 30 days and the users
-alert   new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or
-        to the screen
+csv      users.csv, logins.csv and locations.csv; secrets only --with-secrets
+history  the results of the last `dbt build` and `dbt source freshness`, to the
+         table `runs`
+report   the last `dbt build`: rows in each table, test results and freshness;
+         with --html also a page with charts of the last 30 days and the users
+alert    new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or
+         to the screen
 """
 
 import argparse
@@ -24,6 +26,7 @@ from ingest.warehouse import connect
 from publish import csv_files, report, text_report
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
+from publish.history import record_runs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         logs.configure(settings.log_level)
         if isinstance(settings, AlertSettings):
             print(send_alert(settings))
+        elif flags.command == "history":
+            print(record_runs(settings, flags.load_id))
         elif flags.command == "csv":
             files = csv_files.write_marts(connect(settings), flags.output, flags.with_secrets)
             for file, rows in files.items():
@@ -96,6 +101,10 @@ def _build_parser() -> argparse.ArgumentParser:
     files = add_parser("csv", help="write the marts as CSV", parents=[folder])
     files.add_argument(
         "--with-secrets", action="store_true", help="also write passwords, salts and hashes"
+    )
+    history = add_parser("history", help="record the last runs of dbt")
+    history.add_argument(
+        "--load-id", default=os.environ.get("LOAD_ID", ""), help="the load before them (LOAD_ID)"
     )
     summary = add_parser("report", help="print a summary of the last run", parents=[folder])
     summary.add_argument(

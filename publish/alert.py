@@ -22,6 +22,7 @@ from ingest.warehouse import Warehouse
 from publish import alert_state, dbt_findings, findings, slack
 from publish.alert_state import SentAlert
 from publish.artifacts import PublishError
+from publish.causes import name_effects
 from publish.findings import ERROR, OK, WARNING, Finding
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class AlertSettings(Settings):
     # Validated when it is used: pydantic has no pattern for a SecretStr.
     slack_webhook_url: SecretStr = SecretStr("")
     alert_repeat_hours: float = Field(24, gt=0, le=8_760)
+    alert_billed_ratio: float = Field(3, gt=1)
     alert_failed_tasks: str | None = None
     """The scheduler's failed tasks, with commas; empty: none failed; None: not known."""
     alert_load_id: str = ""
@@ -67,7 +69,7 @@ def send_alert(settings: AlertSettings) -> str:
 
 
 def _send_changes(settings: AlertSettings, now: datetime) -> str:
-    webhook, warehouse = settings.slack_webhook_url, Warehouse(settings)
+    webhook, warehouse = settings.slack_webhook_url, Warehouse(settings, settings.alert_load_id)
     warehouse.create_tables()
     client, table = warehouse.client, f"{warehouse.dataset}.alerts"
     sent_alerts = alert_state.read_sent_alerts(client, table)
@@ -106,13 +108,17 @@ def collect_findings(
     all_findings += findings.find_unfinished_loads(
         warehouse.client, warehouse.dataset, now, grace_period
     )
+    all_findings += findings.find_costly_build(
+        warehouse.client, warehouse.dataset, settings.alert_billed_ratio
+    )
     checked_kinds = ["load"]
     if settings.alert_failed_tasks is not None:
         all_findings += findings.find_failed_tasks(
             settings.alert_failed_tasks, settings.alert_load_id, now
         )
         checked_kinds.append("task")
-    return all_findings + find_recoveries(all_findings, sent_keys, checked_kinds, now)
+    all_findings += find_recoveries(all_findings, sent_keys, checked_kinds, now)
+    return name_effects(all_findings)
 
 
 def find_recoveries(
@@ -145,9 +151,8 @@ def changed_findings(
 
     severities = [ERROR, WARNING, OK]
 
-    def sort_key(finding: Finding) -> tuple[int, bool, str]:
-        # A task comes after the error that made it fail.
-        return severities.index(finding.state), finding.key.startswith("task:"), finding.key
+    def sort_key(finding: Finding) -> tuple[int, str]:
+        return severities.index(finding.state), finding.key
 
     return sorted(filter(is_changed, all_findings), key=sort_key)
 
@@ -157,8 +162,8 @@ def format_message(dataset: str, changes: list[Finding], sent_alerts: dict[str, 
     lines = [f"randomuser, {dataset}"]
     for finding in changes[:MAX_LINES]:
         is_repeated = finding.key in sent_alerts and sent_alerts[finding.key].state == finding.state
-        is_long = len(finding.text) > MAX_LINE_LENGTH
-        text = f"{finding.text[:MAX_LINE_LENGTH]}..." if is_long else finding.text
+        text = finding.message
+        text = f"{text[:MAX_LINE_LENGTH]}..." if len(text) > MAX_LINE_LENGTH else text
         lines.append(f"- {'still ' if is_repeated else ''}{finding.state}: {text}")
     if (more := len(changes) - MAX_LINES) > 0:
         lines.append(f"... and {more} more: `python -m publish report`")

@@ -55,7 +55,7 @@ def record_sent_alerts(
             "key": finding.key,
             "state": finding.state,
             "said_at": sent_at.isoformat(),
-            "message": finding.text,
+            "message": finding.message,
         }
         for finding in findings
     ]

@@ -28,3 +28,11 @@ def read_artifact(name: str) -> dict[str, Any]:
     except ValueError:
         raise PublishError(f"{path} is incomplete: run `dbt build` again") from None
     return artifact
+
+
+def read_if_complete(name: str) -> dict[str, Any] | None:
+    """Return one of FILES; None if the file is missing or incomplete."""
+    try:
+        return read_artifact(name)
+    except PublishError:
+        return None

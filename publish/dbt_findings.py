@@ -1,15 +1,16 @@
 """Findings from dbt's artifacts: how fresh the sources are, and what the tests and models returned.
 
 A source counts as stale if its freshness was not checked, or not within its `error_after`. A test
-or model that the last `dbt build` did not run keeps its state; skipped models are counted in the
-alert of the failure before them.
+or model that the last `dbt build` did not run keeps its state; skipped models are named in the
+alert of the failure upstream.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from publish.artifacts import PublishError, read_artifact
+from publish.artifacts import read_if_complete
+from publish.causes import find_not_built
 from publish.findings import ERROR, OK, WARNING, Finding
 
 _STATES = {"fail": ERROR, "error": ERROR, "partial success": ERROR}
@@ -18,7 +19,7 @@ _STATES |= {"runtime error": ERROR, "warn": WARNING}
 
 def check_sources(now: datetime) -> Iterator[Finding]:
     """Yield the state of each source that has a freshness in the project."""
-    artifact = _read_if_complete("sources")
+    artifact = read_if_complete("sources")
     results = {result["unique_id"]: result for result in artifact["results"]} if artifact else {}
     checked_at = datetime.fromisoformat(artifact["metadata"]["generated_at"]) if artifact else now
     limits = _read_limits(results)
@@ -57,17 +58,16 @@ def _describe_age(result: dict[str, Any], state: str) -> str:
 
 def check_build() -> Iterator[Finding]:
     """Yield the state of each test and model that the last build ran."""
-    build = _read_if_complete("build")
+    build = read_if_complete("build")
     if not build:
         return
     seen_at = datetime.fromisoformat(build["generated_at"])
     results = build["results"]
-    # In the order in which they ended: the last error before the first skipped model is its cause.
-    statuses = [(_get_kind(result), result["status"]) for result in results]
-    skipped = [n for n, status in enumerate(statuses) if status == ("model", "skipped")]
-    errors = [n for n, result in enumerate(results) if _STATES.get(result["status"]) == ERROR]
-    cause = max((n for n in errors if n < skipped[0]), default=None) if skipped else None
-    for number, result in enumerate(results):
+    statuses = {result["unique_id"]: result["status"] for result in results}
+    errors = {node for node, status in statuses.items() if _STATES.get(status) == ERROR}
+    parents = (read_if_complete("manifest") or {}).get("parent_map", {}) if errors else {}
+    not_built = find_not_built(statuses, errors, parents)
+    for result in results:
         if result["status"] == "skipped":
             continue  # not run: its state is unchanged
         node_type, _, name, *_ = result["unique_id"].split(".")
@@ -76,10 +76,12 @@ def check_build() -> Iterator[Finding]:
         if state != OK:
             is_test = _get_kind(result) == "test"
             text += _describe_test(result) if is_test else " was not built: dbt's log says why"
-        if number == cause:
-            models = "1 model was" if len(skipped) == 1 else f"{len(skipped)} models were"
-            text += f"; because of that {models} not built"
-        yield Finding(f"{_get_kind(result)}:{result['unique_id']}", state, text, seen_at)
+        effects: tuple[str, ...] = ()
+        if models := not_built.get(result["unique_id"]):
+            were = "1 model was" if len(models) == 1 else f"{len(models)} models were"
+            effects = (f"{were} not built: {', '.join(models)}",)
+        key = f"{_get_kind(result)}:{result['unique_id']}"
+        yield Finding(key, state, text, seen_at, effects)
 
 
 def _get_kind(result: dict[str, Any]) -> str:
@@ -96,17 +98,9 @@ def _describe_test(result: dict[str, Any]) -> str:
     return text + (f": {rows[0]}" if rows else "")
 
 
-def _read_if_complete(name: str) -> dict[str, Any] | None:
-    """Return dbt's artifact; None if it is missing or incomplete."""
-    try:
-        return read_artifact(name)
-    except PublishError:
-        return None
-
-
 def _read_limits(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the time after which a source without a load is an error, by its unique id."""
-    sources = (_read_if_complete("manifest") or {"sources": {}})["sources"]
+    sources = (read_if_complete("manifest") or {"sources": {}})["sources"]
     criteria = {key: source.get("freshness") or {} for key, source in sources.items()}
     criteria |= {key: res["criteria"] for key, res in results.items() if "criteria" in res}
     limits = {key: freshness.get("error_after") or {} for key, freshness in criteria.items()}

@@ -8,14 +8,20 @@ A finding holds names and numbers only, never a value of a row: dbt's messages m
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
+from typing import Any
 
+from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from ingest.warehouse import RECOVERY_WINDOW
 
 ERROR, WARNING, OK = "error", "warning", "recovered"
+USUAL_BUILDS = 5  # fewer earlier builds are not enough to say what is usual
+_ago = "timestamp_sub(current_timestamp(), interval {} {})".format
 
 
 @dataclass(frozen=True)
@@ -23,14 +29,22 @@ class Finding:
     """The state of one thing that was checked."""
 
     key: str
-    """What was checked: `source:NAME`, `test:UNIQUE_ID`, `model:UNIQUE_ID`, `load:LOAD_ID` or
-    `task:NAME`."""
+    """What was checked: `source:NAME`, `test:UNIQUE_ID`, `model:UNIQUE_ID`, `load:LOAD_ID`,
+    `task:NAME` or `cost:build`."""
     state: str
     """ERROR, WARNING or OK."""
     text: str
-    """The text of its alert."""
+    """The text of its alert, without its effects."""
     seen_at: datetime
     """When it was in this state, UTC."""
+    effects: tuple[str, ...] = ()
+    """What failed only because of it: publish/causes.py."""
+
+    @property
+    def message(self) -> str:
+        """The text of its alert, with its effects."""
+        because = f"; because of that {' and '.join(self.effects)}" if self.effects else ""
+        return self.text + because
 
 
 def find_unfinished_loads(
@@ -40,11 +54,10 @@ def find_unfinished_loads(
 
     A load that began to land within `grace_period` may still write its row.
     """
-    ago = "timestamp_sub(current_timestamp(), interval {} {})".format
     sql = (
         f"select load_id, count(*) as users from `{raw}.users` "  # noqa: S608
-        f"where loaded_at >= {ago(RECOVERY_WINDOW.days, 'day')} "
-        f"and loaded_at < {ago(int(grace_period.total_seconds()), 'second')} "
+        f"where loaded_at >= {_ago(RECOVERY_WINDOW.days, 'day')} "
+        f"and loaded_at < {_ago(int(grace_period.total_seconds()), 'second')} "
         f"and load_id not in (select load_id from `{raw}.loads`) "
         "group by load_id order by load_id"
     )
@@ -60,3 +73,34 @@ def find_failed_tasks(task_names: str, load_id: str, now: datetime) -> Iterator[
         yield Finding(
             f"task:{name}", ERROR, f"task `{name}`{of_load} failed: its log says why", now
         )
+
+
+def find_costly_build(client: bigquery.Client, raw: str, ratio: float) -> Iterator[Finding]:
+    """Yield whether the last build in `runs` billed more than `ratio` times the usual bytes."""
+    sql = (
+        "select max(ended_at) as built_at, sum(bytes_billed) as billed, "  # noqa: S608
+        "array_agg(node order by bytes_billed desc limit 1)[offset(0)] as node, "
+        f"max(bytes_billed) as node_billed from `{raw}.runs` "
+        f"where ended_at >= {_ago(30, 'day')} and command = 'build' and bytes_billed > 0 "
+        "group by invocation_id order by built_at desc"
+    )
+    with suppress(NotFound):  # no build was recorded
+        yield from compare_builds(list(client.query_and_wait(sql)), ratio)
+
+
+def compare_builds(builds: list[Any], ratio: float) -> Iterator[Finding]:
+    """Yield how the first of `builds`, the last one, compares to the median of the others."""
+    if len(builds) <= USUAL_BUILDS:
+        return
+    last, usual = builds[0], median(build.billed for build in builds[1:])
+    text, state = "the bytes that `dbt build` billed", OK
+    if last.billed > ratio * usual:
+        state, times = WARNING, f"{last.billed / usual:,.1f} times the usual {_format_mb(usual)}"
+        text = f"`dbt build` billed {_format_mb(last.billed)}, {times}; most of it "
+        text += f"({_format_mb(last.node_billed)}) for `{last.node.split('.')[2]}`: expected only "
+        text += "for a full refresh or after an outage"
+    yield Finding("cost:build", state, text, last.built_at)
+
+
+def _format_mb(count: float) -> str:
+    return f"{count / 1e6:,.0f} MB"

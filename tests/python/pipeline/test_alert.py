@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
+from uuid import uuid4
 
 from support.alert_harness import MODEL, STALE, AlertHost, MakeAlertHost, read_warnings
 from support.commands import Run, passes
 from support.fake_slack import FakeSlack
+from support.proxy import proxy
 from support.warehouse import Warehouse
 
 from publish.artifacts import FILES
@@ -74,6 +77,50 @@ def test_reads_last_build_after_other_dbt_commands(alert_host: AlertHost) -> Non
     assert "no results of a `dbt build` were found" in alert_host.run_alert().stdout
     no_build = alert_host.run("publish", "report")
     assert no_build.returncode == 1 and "run `dbt build` first" in no_build.stderr
+
+
+def test_runs_of_dbt_are_recorded_once(built: Run, warehouse: Warehouse, tmp_path: Path) -> None:
+    target = shutil.copytree(built.environment["DBT_TARGET_PATH"], tmp_path / "target")
+    settings = {"RAW_DATASET": f"raw_{uuid4().hex[:12]}", "DBT_TARGET_PATH": str(target)}
+    with proxy(warehouse.url) as served:
+        run = Run(built.environment | settings | {"BIGQUERY_EMULATOR_HOST": served.url})
+        served.before = lambda sent: served.fail(sent, "lost") if sent.method == "PUT" else None
+        assert run("publish", "history").returncode == 1
+        served.before = lambda _: None
+        passes(run("publish", "history", "--load-id", "05:00"))
+        sources = target / FILES["sources"]
+        sources.write_text(sources.read_text().replace('"invocation_id": "', '"invocation_id": "2'))
+        for _ in range(2):
+            passes(run("publish", "history"))
+    fields = ("unique_id", "status", "failures", "execution_time")
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    expected = [
+        ("build", "05:00", *map(result.get, fields))
+        for result in results
+        if not result["unique_id"].startswith("operation.")
+    ]
+    (result,) = json.loads(sources.read_text())["results"]
+    checks = [("source freshness", load, *map(result.get, fields)) for load in ("05:00", None)]
+    columns = "command, load_id, node, status, failures, seconds"
+    rows = warehouse.rows(f"select {columns} from {run.raw}.runs")
+    assert sorted(rows, key=str) == sorted(expected + checks, key=str)
+
+
+def test_line_of_failed_model_names_what_it_stopped(alert_host: AlertHost) -> None:
+    names = ["stg_randomuser__users", "users", "locations", "users_history"]
+    skipped = {name: {"status": "skipped"} for name in names}
+    alert_host.set_build_results(base_randomuser__users={"status": "error"}, **skipped)
+    (line,) = alert_host.posted_lines(ALERT_FAILED_TASKS="build", ALERT_LOAD_ID="05:00")
+    cause, not_built = line.split(" failed and 4 models were not built: ")
+    assert cause == (
+        "error: model `base_randomuser__users` was not built: dbt's log says why; "
+        "because of that task `build` of load `05:00`"
+    )
+    assert sorted(not_built.split(", ")) == sorted(names)
+    assert alert_host.posted_lines() == []
+    alert_host.set_build_results(base_randomuser__users={"status": "success"})
+    recovered = ["recovered: model `base_randomuser__users`"]
+    assert alert_host.posted_lines(ALERT_FAILED_TASKS="") == recovered
 
 
 def test_unfinished_load_is_sent_and_recovers(alert_host: AlertHost, warehouse: Warehouse) -> None:

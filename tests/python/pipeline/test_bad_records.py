@@ -183,6 +183,9 @@ def test_load_with_many_rejected_users_is_held_back(
     assert row.endswith("to_do=python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID")
     assert loads_in_users() == [("good", 5)]
     assert run("dbt", "show", "--select", "stg_randomuser__rejected").returncode == 0
+    passes(run("publish", "history"))
+    few = "select status, failures from {}.runs where node like '%few_rejected_users'"
+    assert warehouse.rows(few.format(run.raw)) == [("fail", 1)]
     lines = run("publish", "alert").stdout.splitlines()
     (cause,) = [line for line in lines if "few_rejected_users" in line]
     assert cause.startswith("- error: test `loads_have_few_rejected_users` failed: 1 row")

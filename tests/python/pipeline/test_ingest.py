@@ -19,6 +19,7 @@ from ingest import __version__, api, replay, tables
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import Warehouse
 from publish.alert_state import ALERTS
+from publish.history import RUNS
 
 ALL_TIME = "loaded_at >= timestamp '1970-01-01'"
 USERS: list[Any] = [
@@ -75,7 +76,7 @@ def test_descriptions_of_raw_columns_match_sources_yaml() -> None:
     (source,) = yaml.safe_load((folder / "_randomuser__sources.yml").read_text())["sources"]
     schemas = {"users": tables.USERS, "loads": tables.LOADS, "forgotten": tables.FORGOTTEN}
     columns_by_table = {table["name"]: table["columns"] for table in source["tables"]}
-    for table, schema in (schemas | {"alerts": ALERTS}).items():
+    for table, schema in (schemas | {"alerts": ALERTS, "runs": RUNS}).items():
         columns = columns_by_table[table]
         assert [column["name"] for column in columns] == [field.name for field in schema]
         for column, field in zip(columns, schema, strict=True):

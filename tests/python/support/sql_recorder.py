@@ -26,6 +26,7 @@ COMMANDS = {
         "dbt build --exclude-resource-type unit_test",
         "publish csv",
         "publish csv --with-secrets",
+        "publish history",
         "publish report",
         "publish alert",
     ],

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from publish.alert import changed_findings, find_recoveries, format_message
 from publish.alert_state import SentAlert
 from publish.artifacts import FILES
+from publish.causes import name_effects
 from publish.dbt_findings import check_build, check_sources
-from publish.findings import ERROR, OK, WARNING, Finding, find_failed_tasks
+from publish.findings import ERROR, OK, WARNING, Finding, compare_builds, find_failed_tasks
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -39,19 +41,23 @@ def write_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteArti
     return write
 
 
+def make_unique_id(node: str) -> str:
+    """Return the unique id of a node, such as model.a."""
+    node_type, _, name = node.partition(".")
+    return f"{node_type}.randomuser.{name}" + (".1a2b3c" if node_type == "test" else "")
+
+
 def set_build(write_artifact: WriteArtifact, *results: tuple[str, dict[str, Any]]) -> None:
     """Write a build with these results, by unique id without the project."""
     nodes = []
     for node, fields in results:
-        node_type, _, name = node.partition(".")
-        unique_id = f"{node_type}.randomuser.{name}" + (".1a2b3c" if node_type == "test" else "")
         defaults: dict[str, Any] = {
             "failures": 0,
             "relation_name": None,
             "rows": [],
             "message": QUOTE,
         }
-        nodes.append({"unique_id": unique_id} | defaults | fields)
+        nodes.append({"unique_id": make_unique_id(node)} | defaults | fields)
     write_artifact("build", generated_at=NOW.isoformat(), results=nodes)
 
 
@@ -133,23 +139,17 @@ def test_repeated_line_says_still() -> None:
     assert lines == ["randomuser, d", "still error: text of test:a", "error: text of test:b"]
 
 
-def test_worst_first_and_tasks_after_their_cause() -> None:
+def test_worst_first() -> None:
     sent = {"test:z": SentAlert(ERROR, NOW - HOUR)}
     findings = [
         make_finding(OK, "test:z"),
         make_finding(WARNING, "source:b"),
-        make_finding(ERROR, "task:build"),
         make_finding(ERROR, "test:c"),
         make_finding(WARNING, "source:a"),
     ]
     changed = changed_findings(findings, sent, NOW, DAY)
-    assert [changed_finding.key for changed_finding in changed] == [
-        "test:c",
-        "task:build",
-        "source:a",
-        "source:b",
-        "test:z",
-    ]
+    keys = [changed_finding.key for changed_finding in changed]
+    assert keys == ["test:c", "source:a", "source:b", "test:z"]
 
 
 def test_message_has_at_most_30_short_findings() -> None:
@@ -192,23 +192,101 @@ def test_test_results_have_rows_and_stored_table(write_artifact: WriteArtifact) 
     ]
 
 
-@pytest.mark.parametrize(
-    ("skipped", "models"), [(["b"], "1 model was"), (["b", "c"], "2 models were")]
-)
-def test_last_error_before_skipped_models_counts_them(
-    write_artifact: WriteArtifact, skipped: list[str], models: str
-) -> None:
-    results = [("model.z", {"status": "error"}), ("test.y", {"status": "warn"})]
-    results += [("model.a", {"status": "error"}), ("test.x", {"status": "skipped"})]
-    results += [(f"model.{name}", {"status": "skipped"}) for name in skipped]
-    set_build(write_artifact, *results, ("model.last", {"status": "error"}))
-    not_built = "was not built: dbt's log says why"
+def test_skipped_models_are_named_with_their_causes(write_artifact: WriteArtifact) -> None:
+    skipped, error = {"status": "skipped"}, {"status": "error"}
+    set_build(
+        write_artifact,
+        ("model.z", error),  # nothing is made from it
+        ("test.of_a", error),
+        ("unit_test.of_d", error),
+        ("test.of_a_and_z", {"status": "fail"}),  # no model comes after both
+        ("model.b", skipped),
+        ("snapshot.c", skipped),
+        ("test.of_b", skipped),
+        ("exposure.e", skipped),
+        ("model.d", skipped),
+    )
+    parents = {"model.b": ["model.a"], "snapshot.c": ["model.unchanged"]}
+    parents |= {"model.unchanged": ["model.b"], "model.d": ["model.c"], "model.a": ["source.s"]}
+    parents |= {"test.of_a": ["model.a"], "test.of_a_and_z": ["model.a", "model.z"]}
+    parents |= {"unit_test.of_d": ["model.d"], "test.of_b": ["model.b"]}
+    write_artifact("manifest", sources={}, parent_map=dict(map(add_project, parents.items())))
+    because, not_run = "; because of that", "could not be run: dbt's log says why"
     assert read_build_lines() == [
-        f"error: model `a` {not_built}; because of that {models} not built",
-        f"error: model `last` {not_built}",
-        f"error: model `z` {not_built}",
-        "warning: test `y` warns",
+        "error: model `z` was not built: dbt's log says why",
+        f"error: test `of_a` {not_run}{because} 2 models were not built: b, c",
+        "error: test `of_a_and_z` failed",
+        f"error: unit test `of_d` {not_run}{because} 1 model was not built: d",
     ]
+
+
+def add_project(parents: tuple[str, list[str]]) -> tuple[str, list[str]]:
+    """Return a node and its parents by their unique ids."""
+    return make_unique_id(parents[0]), [make_unique_id(parent) for parent in parents[1]]
+
+
+def make_checked(state: str, key: str) -> Finding:
+    """Return a finding of a check before the alert."""
+    return make_finding(state, key, NOW - HOUR)
+
+
+@pytest.mark.parametrize(
+    ("findings", "lines"),
+    [
+        (
+            [make_checked(ERROR, "model:a"), make_finding(ERROR, "task:build")],
+            ["error: text of model:a; because of that text of task:build"],
+        ),
+        (
+            [make_checked(WARNING, "test:a"), make_finding(ERROR, "task:build")],
+            ["error: text of task:build", "warning: text of test:a"],
+        ),
+        (
+            [make_checked(ERROR, "source:a"), make_finding(ERROR, "task:freshness")],
+            ["error: text of source:a; because of that text of task:freshness"],
+        ),
+        (
+            [make_finding(ERROR, "source:a"), make_finding(ERROR, "task:freshness")],
+            ["error: text of task:freshness; because of that text of source:a"],
+        ),
+        (
+            [make_checked(WARNING, "source:a"), make_finding(ERROR, "task:ingest")],
+            ["error: text of task:ingest; because of that text of source:a"],
+        ),
+        (
+            [make_checked(ERROR, "source:a")]
+            + [make_finding(ERROR, f"task:{name}") for name in ("ingest", "freshness", "build")],
+            [
+                "error: text of task:build",
+                "error: text of task:ingest; because of that text of source:a; because of that "
+                "text of task:freshness",
+            ],
+        ),
+    ],
+)
+def test_effect_is_named_by_its_cause_alone(findings: list[Finding], lines: list[str]) -> None:
+    assert format_lines(name_effects(findings))[1:] == lines
+    assert format_lines(name_effects(findings[::-1]))[1:] == lines
+
+
+def make_builds(*billed: int) -> list[Any]:
+    """Return builds that billed so many MB, the last build first."""
+    node = {"node": "model.randomuser.users", "built_at": NOW}
+    return [
+        SimpleNamespace(billed=mb * 10**6, node_billed=mb * 10**6 // 2, **node) for mb in billed
+    ]
+
+
+def test_build_that_bills_more_than_usual_warns() -> None:
+    assert list(compare_builds(make_builds(900, 1, 1, 1, 1), 3)) == []  # too few to compare with
+    (usual,) = compare_builds(make_builds(300, 100, 9000, 100, 1, 100), 3)
+    assert usual.state == OK
+    (costly,) = compare_builds(make_builds(3200, 100, 9000, 1000, 1000, 1000), 3)
+    assert (costly.key, costly.state, costly.seen_at) == ("cost:build", WARNING, NOW)
+    assert costly.text == (
+        "`dbt build` billed 3,200 MB, 3.2 times the usual 1,000 MB; most of it (1,600 MB) for "
+        "`users`: expected only for a full refresh or after an outage"
+    )
 
 
 def test_skipped_and_missing_results_keep_their_state(write_artifact: WriteArtifact) -> None:
