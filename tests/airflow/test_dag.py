@@ -19,7 +19,7 @@ from local.airflow import ROOT
 
 pytestmark = pytest.mark.usefixtures("database", "project")
 FILE = ROOT / "dags/randomuser.py"
-TASKS = ["ingest", "freshness", "build", "publish", "alert"]
+TASKS = ["ingest", "freshness", "build", "publish", "history", "alert"]
 AT_FIVE = datetime(2026, 1, 1, 5, tzinfo=UTC)
 FROM_FOUR = "2026-01-01T04:00:00+00:00"
 
@@ -76,12 +76,15 @@ def test_second_run_of_an_interval_changes_nothing(project: Project) -> None:
         "dbt build --exclude-resource-type unit_test",
         "python -m publish csv",
         "python -m publish report",
+        "python -m publish history",
         "python -m publish alert",
     ]
     exported = (project.folder / "exports/users.csv").read_bytes()
     before = read_marts(project)
     assert project.count_loads() == [[FROM_FOUR, 100]]
     assert len(before) == 300
+    recorded = "select distinct command, load_id from {raw}.runs order by 1"
+    assert project.query_rows(recorded) == [["build", FROM_FOUR], ["source freshness", FROM_FOUR]]
 
     again = load_dag().test(logical_date=AT_FIVE)
     assert again.state == "success"
@@ -100,7 +103,9 @@ def read_marts(project: Project) -> list[list[object]]:
 
 
 def test_run_without_data_interval_lands_its_own_load(project: Project) -> None:
-    run = load_dag().test(logical_date=None, mark_success_pattern="freshness|build|publish|alert")
+    run = load_dag().test(
+        logical_date=None, mark_success_pattern="freshness|build|publish|history|alert"
+    )
     assert run.state == "success"
     assert project.count_loads() == [[run.run_id, 100]]
 
@@ -111,7 +116,7 @@ def test_killed_ingest_is_retried_and_lands_once(
     with run_killing_api(project) as url:
         monkeypatch.setenv("RANDOMUSER_URL", url)
         run = load_dag().test(
-            logical_date=AT_FIVE, mark_success_pattern="freshness|build|publish|alert"
+            logical_date=AT_FIVE, mark_success_pattern="freshness|build|publish|history|alert"
         )
     assert run.state == "success"
     assert len(project.read_calls()) == 2
@@ -155,15 +160,17 @@ def run_killing_api(project: Project) -> Iterator[str]:
 def test_alert_receives_failed_tasks_and_run_fails(
     project: Project, failing: str, command: str, before: list[str], after: list[str]
 ) -> None:
-    project.replace_commands(f'*" {command}"*) exit 1;; *alert) exit 0;;')
+    project.replace_commands(f'*" {command}"*) exit 1;; *alert|*history) exit 0;;')
     run = load_dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(before))
     assert run.state == "failed"
     assert read_states(run) == {
         **dict.fromkeys(before, "success"),
         failing: "failed",
         **dict.fromkeys(after, "upstream_failed"),
+        "history": "success",
         "alert": "success",
     }
-    *failed, alert = project.read_calls()
+    *failed, history, alert = project.read_calls()
+    assert history[0] == "python -m publish history"
     assert len([call for call in failed if call[0].startswith(command)]) == len(failed) == 4
     assert (alert[0], *alert[-2:]) == ("python -m publish alert", failing, FROM_FOUR)

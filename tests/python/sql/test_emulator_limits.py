@@ -139,6 +139,11 @@ def id_of_a_request(client: Client, _: Path) -> str:
     return "has an id" if "x-correlation-id" in headers else "has no id"
 
 
+def rows_of_one_partition(client: Client, _: Path) -> str:
+    column = [SchemaField("load_id", "STRING")]
+    return str(list(client.list_rows("limits.users$20260101", selected_fields=column, retry=RETRY)))
+
+
 def start_without_home_or_network(_: Client, tmp_path: Path) -> str:
     with unpatched(tmp_path / "data", str(tmp_path)) as output:
         return output

@@ -43,6 +43,16 @@ def test_production_sends_only_bigquery_sql(recording: Recording, analysis: Anal
     assert not recording.failed, recording.failed
 
 
+def test_jobs_have_labels_that_bigquery_accepts(recording: Recording) -> None:
+    for statement in recording.statements:
+        labels = statement.labels
+        assert all(re.fullmatch("[a-z0-9_-]{0,63}", value) for value in labels.values()), labels
+        if statement.phase == "incremental" and (statement.node_id or statement.file == "ingest"):
+            assert labels["load_id"] == "2026-01-01t01_00_00_00_00", statement
+        if statement.node_id:
+            assert labels["node_id"] == re.sub(r"\W", "_", statement.node_id.lower())[:63]
+
+
 def test_forget_users_sends_only_bigquery_sql(built: Run, warehouse: Warehouse) -> None:
     client, suffixes = warehouse.client, ("", "_restricted", "_snapshots")
     datasets = [built.raw, *(built.analytics + suffix for suffix in suffixes)]

@@ -42,6 +42,7 @@ class Statement:
     file: str = ""  # such as models/marts/users.sql; the command if dbt has no file for it
     phase: str = ""  # "first" or "incremental"
     node_id: str | None = None  # dbt's id of the model, test, ...; None without dbt
+    labels: dict[str, str] = field(default_factory=dict)  # of its job
 
 
 @dataclass
@@ -67,6 +68,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
             "DBT_LOG_PATH": str(folder / "logs"),
             "EXPORT_DIR": str(folder / "exports"),
             "SLACK_WEBHOOK_URL": "",  # overrides .env
+            "LOAD_ID": "2026-01-01T01:00:00+00:00",
         }
         for phase, commands in COMMANDS.items():
             for command in commands:
@@ -97,7 +99,8 @@ def _record_request(
         comment = re.match(r'/\* .*?"node_id": "([^"]+)"', sql)
         node_id = comment[1] if comment else None
         file = _dbt_file(recording.manifest, node_id) or command.partition(" --users")[0]
-        recording.statements.append(Statement(sql, parameters, file, phase, node_id))
+        labels = job.get("labels", request.get("labels", {}))
+        recording.statements.append(Statement(sql, parameters, file, phase, node_id, labels))
     load = job.get("load", request)
     table = load.get("destinationTable") or load.get("tableReference")
     if table and "schema" in load:
