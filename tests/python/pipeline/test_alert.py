@@ -123,6 +123,26 @@ def test_line_of_failed_model_names_what_it_stopped(alert_host: AlertHost) -> No
     assert alert_host.posted_lines(ALERT_FAILED_TASKS="") == recovered
 
 
+def test_costly_build_is_sent(alert_host: AlertHost, warehouse: Warehouse) -> None:
+    passes(alert_host.run("publish", "history"))
+    runs = f"{alert_host.run.raw}.runs"
+    warehouse.rows(
+        f"insert into {runs} (invocation_id, command, node, status, bytes_billed, ended_at) "
+        "select concat('build ', hours), 'build', concat('model.randomuser.', name), 'success', "
+        "if(name = 'users' and hours = 0, 40, 10) * 1000000, "
+        "timestamp_sub(current_timestamp(), interval hours hour) "
+        "from unnest(generate_array(0, 5)) as hours, unnest(['logins', 'users']) as name"
+    )
+    billed = "`dbt build` billed 50 MB, 2.5 times the usual 20 MB; most of it (40 MB) for `users`"
+    assert alert_host.posted_lines() == []
+    (line,) = alert_host.posted_lines(ALERT_BILLED_RATIO="2.4")
+    assert line.startswith(f"warning: {billed}: expected only for a full refresh or after")
+    warehouse.rows(f"update {runs} set bytes_billed = 10000000 where true")
+    assert alert_host.posted_lines() == []  # the same build
+    warehouse.rows(f"update {runs} set ended_at = current_timestamp() where true")
+    assert alert_host.posted_lines() == ["recovered: the bytes that `dbt build` billed"]
+
+
 def test_unfinished_load_is_sent_and_recovers(alert_host: AlertHost, warehouse: Warehouse) -> None:
     run, raw = alert_host.run, alert_host.run.raw
     for load_id in ("one", "<two>"):

@@ -281,7 +281,7 @@ def test_build_that_bills_more_than_usual_warns() -> None:
     assert list(compare_builds(make_builds(900, 1, 1, 1, 1), 3)) == []  # too few to compare with
     (usual,) = compare_builds(make_builds(300, 100, 9000, 100, 1, 100), 3)
     assert usual.state == OK
-    (costly,) = compare_builds(make_builds(3200, 100, 9000, 1000, 1000, 1000), 3)
+    (costly,) = compare_builds(make_builds(3200, 100, 9000, 1000, 9000, 100), 3)
     assert (costly.key, costly.state, costly.seen_at) == ("cost:build", WARNING, NOW)
     assert costly.text == (
         "`dbt build` billed 3,200 MB, 3.2 times the usual 1,000 MB; most of it (1,600 MB) for "
