@@ -137,9 +137,10 @@ def test_costly_build_is_sent(alert_host: AlertHost, warehouse: Warehouse) -> No
     assert alert_host.posted_lines() == []
     (line,) = alert_host.posted_lines(ALERT_BILLED_RATIO="2.4")
     assert line.startswith(f"warning: {billed}: expected only for a full refresh or after")
-    warehouse.rows(f"update {runs} set bytes_billed = 10000000 where true")
-    assert alert_host.posted_lines() == []  # the same build
-    warehouse.rows(f"update {runs} set ended_at = current_timestamp() where true")
+    update = f"update {runs} set {{}} where invocation_id like 'build %'"
+    warehouse.rows(update.format("bytes_billed = 10000000"))
+    assert alert_host.posted_lines() == []  # no newer build
+    warehouse.rows(update.format("ended_at = current_timestamp()"))
     assert alert_host.posted_lines() == ["recovered: the bytes that `dbt build` billed"]
 
 
