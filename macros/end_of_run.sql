@@ -36,7 +36,8 @@
     {%- endfor -%}
     {%- if flags.WHICH == 'build' -%}
         {%- set now = modules.datetime.datetime.now(modules.pytz.utc).isoformat() -%}
-        {%- do write(tojson({'invocation_id': invocation_id, 'generated_at': now, 'results': saved})) -%}
+        {%- set run = {'invocation_id': invocation_id, 'generated_at': now, 'results': saved} -%}
+        {%- do write(tojson(run)) -%}
     {%- endif -%}
     {%- endif -%}
 {% endmacro %}

@@ -169,6 +169,7 @@ def test_health_check_passes(buildah: Buildah, target: str) -> None:
     [
         "python -m ingest --help",
         "python -m publish csv --help",
+        "python -m publish history --help",
         "python -m publish report --help",
         "python -m publish alert --help",
         "dbt --version",
