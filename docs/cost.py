@@ -142,7 +142,7 @@ def draw_table(
                 continue
             # A temporary table has the columns of its target.
             target = re.sub(r"__dbt_tmp\w*$", "", re.sub(r"\.landing_\w+$", ".users", name))
-            sizes[target] = widths = sizes.get(target) or _column_sizes(client, target)
+            sizes[target] = widths = sizes.get(target) or column_sizes(client, target)
             width = sum(widths.get(column, 8) for column in scan.columns)
             partition = estimator.partitions.get(target, 0)
             window = max(scan.hours, WINDOW_HOURS) + partition / 2
@@ -163,7 +163,7 @@ def draw_table(
     return body
 
 
-def _column_sizes(client: Client, name: str) -> dict[str, float]:
+def column_sizes(client: Client, name: str) -> dict[str, float]:
     """Return the average bytes of each column of a table, and of a row as `*`."""
     sizes = []
     for column in client.get_table(name).schema:

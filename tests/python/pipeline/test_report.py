@@ -79,7 +79,7 @@ def test_page_shows_loads_runs_and_tests(built: Run, warehouse: Warehouse, page:
     assert "docs/cost.md foresees for a build each hour" in page.words
     rows = [list(row.itertext()) for row in page.root.iter("tr") if row[0].get("class")]
     warned = [row[1].strip() for row in rows if row[0] == "warn"]
-    assert rows[0][0] == "warn" and "unique_logins_username" in warned
+    assert rows[0][0] == "warn" and "unique_logins_password" in warned
     assert all(re.fullmatch(rf"{today} \d\d:\d\d", row[-1]) for row in rows)
 
 

@@ -21,7 +21,7 @@ def label_statements(recording: Recording) -> Iterator[tuple[str, str, object]]:
         if name.startswith("test."):
             node = recording.manifest["nodes"][name]
             name = f"tests of {node.get('attached_node') or node['depends_on']['nodes'][0]}"
-        is_hourly = statement.phase == "incremental" and "--with-secrets" not in name
+        is_hourly = statement.phase == "incremental" and " --" not in name
         if not name.startswith("unit_test."):
             line = name.replace(".randomuser.", " ", 1) if is_hourly else ""
             yield line, statement.sql, statement.parameters

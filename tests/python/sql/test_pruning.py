@@ -8,9 +8,10 @@ https://cloud.google.com/bigquery/docs/querying-partitioned-tables#use_a_constan
 import re
 
 import pytest
-from cost import Scan, ScanEstimator
+from cost import MINIMUM_BYTES, Scan, ScanEstimator, column_sizes
 from support.commands import Run
 from support.sql_recorder import Recording, Statement
+from support.warehouse import Warehouse
 
 from ingest.tables import define_users
 
@@ -66,6 +67,29 @@ def test_incremental_run_reads_only_recent_partitions(scans: Scans) -> None:
         if (names := find_unpruned(tables))
     }
     assert not errors, "\n".join(errors)
+
+
+def test_page_of_report_bills_at_most_100_mb_with_200000_users(
+    scans: Scans, warehouse: Warehouse
+) -> None:
+    tables = [
+        (name, scan.columns)
+        for statement, tables in scans
+        if statement.file == "publish report --html"
+        for name, scan in tables.items()
+        if scan.columns
+    ]
+    assert {name.rpartition(".")[2] for name, _ in tables} >= {
+        "users",
+        "locations",
+        "loads",
+        "runs",
+    }
+    billed = 0.0
+    for name, columns in tables:
+        sizes = column_sizes(warehouse.client, name)
+        billed += max(MINIMUM_BYTES, 200_000 * sum(sizes[column] for column in columns))
+    assert billed <= 100e6, billed
 
 
 @pytest.mark.usefixtures("scans")

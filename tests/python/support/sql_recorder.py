@@ -28,6 +28,7 @@ COMMANDS = {
         "publish csv --with-secrets",
         "publish history",
         "publish report",
+        "publish report --html",
         "publish alert",
     ],
 }
