@@ -12,8 +12,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 
-.PHONY: help setup demo pipeline build airflow test lint sqlfluff workflows-lint test-faults \
-	test-tooling airflow-test page-test image-test docs bench cost erd lock clean
+.PHONY: help setup demo pipeline build airflow dashboard test lint sqlfluff workflows-lint \
+	test-faults test-tooling airflow-test dashboard-test page-test image-test docs bench cost \
+	erd lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -65,6 +66,9 @@ build: setup  ## dbt build on the embedded BigQuery
 airflow: setup .venv/airflow/ready  ## Airflow with its web page, on the embedded BigQuery
 	@$(LOCAL) python -m local.airflow
 
+dashboard: setup .venv/superset/ready  ## Superset with the dashboard, on the embedded BigQuery
+	@$(LOCAL) .venv/superset/bin/python -m local.superset
+
 ##@ Check it
 # Two files at once: half of the time a test waits.
 test: setup lint  ## lint, and test the pipeline and its SQL: five minutes
@@ -95,6 +99,9 @@ airflow-test: setup .venv/airflow/ready  ## the DAG, and a run by a real schedul
 	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
 	$(BIN)/python -m pytest tests/python/airflow
 
+dashboard-test: setup .venv/superset/ready  ## the numbers of the dashboard, and its limits
+	$(BIN)/python -m pytest tests/python/dashboard
+
 page-test: setup  ## the accessibility of the report, in Chromium (and npm)
 	$(BIN)/python -m pytest tests/python/pages
 
@@ -124,6 +131,7 @@ lock: setup  ## lock the dependencies of pyproject.toml in requirements/
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml --group report -c requirements/dev.txt -o requirements/report.txt
 	$(BIN)/uv pip compile $(LOCK) --group bench -o requirements/bench.txt
 	$(BIN)/uv pip compile $(LOCK) --group airflow -o requirements/airflow.txt
+	$(BIN)/uv pip compile $(LOCK) --group superset -o requirements/superset.txt
 
 LOCK := --quiet --upgrade --universal --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header
@@ -131,12 +139,8 @@ LOCK := --quiet --upgrade --universal --generate-hashes --no-strip-extras \
 clean:  ## delete the local tables, exports and what dbt wrote
 	rm -rf .local exports target logs
 
-.venv/bench/ready: requirements/bench.txt
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/bench
-	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/bench/bin/python $<
-	@touch $@
-
-.venv/airflow/ready: requirements/airflow.txt
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/airflow
-	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/airflow/bin/python $<
+# Environments of their own: what is in them must not share our libraries.
+.venv/%/ready: requirements/%.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/$*
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python .venv/$*/bin/python $<
 	@touch $@

@@ -7,6 +7,7 @@ so it also stops when the process that started it is killed.
 import asyncio
 import gc
 import os
+import re
 import socket
 import sys
 from copy import deepcopy
@@ -112,7 +113,26 @@ def _drop_column_list(sql: str) -> str:
     return statement.sql("bigquery")
 
 
-translator.rewrite_create_table_schema_ctas = _drop_column_list  # type: ignore[attr-defined, assignment]
+# In `group by` a name that is a column and also an alias of the select list is the column for
+# DuckDB, and the alias for BigQuery: `select timestamp_trunc(at, month) as at ... group by at`.
+def _group_by_aliases(sql: str) -> str:
+    try:
+        statement = _parse_cached(sql, read="bigquery").copy() if _GROUP_BY.search(sql) else None
+    except sqlglot.ParseError:
+        return sql  # the emulator reports the error
+    is_changed = False
+    for group in statement.find_all(exp.Group) if statement else ():
+        values = {item.alias: item.this for item in group.parent.selects if item.alias}
+        for name in group.expressions:
+            if isinstance(name, exp.Column) and not name.table and name.name in values:
+                # In parentheses, because sqlglot would write the alias again.
+                name.replace(exp.paren(values[name.name]))
+                is_changed = True
+    return statement.sql("bigquery") if statement and is_changed else sql
+
+
+_GROUP_BY = re.compile(r"\bgroup\s+by\b", re.IGNORECASE)
+translator.rewrite_create_table_schema_ctas = lambda sql: _group_by_aliases(_drop_column_list(sql))  # type: ignore[attr-defined, assignment]
 
 
 # When a query without a job (`query_and_wait`) fails, the emulator returns HTTP 200, no rows and a
