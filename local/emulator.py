@@ -7,7 +7,6 @@ so it also stops when the process that started it is killed.
 import asyncio
 import gc
 import os
-import re
 import socket
 import sys
 from copy import deepcopy
@@ -115,23 +114,32 @@ def _drop_column_list(sql: str) -> str:
 
 # In `group by` a name that is a column and also an alias of the select list is the column for
 # DuckDB, and the alias for BigQuery: `select timestamp_trunc(at, month) as at ... group by at`.
+def _find_aliases(statement: exp.Expr) -> list[tuple[exp.Expr, exp.Expr]]:
+    """Return the names in `group by` that are aliases, with what they stand for."""
+    found = []
+    for select in statement.find_all(exp.Select):
+        values = {item.alias: item.this for item in select.selects if item.alias}
+        group = select.args.get("group")
+        for name in group.expressions if group else ():
+            value = values.get(name.name) if isinstance(name, exp.Column) else None
+            if value and not name.table and value != name:
+                found.append((name, value))
+    return found
+
+
 def _group_by_aliases(sql: str) -> str:
     try:
-        statement = _parse_cached(sql, read="bigquery").copy() if _GROUP_BY.search(sql) else None
+        statement = _parse_cached(sql, read="bigquery")
     except sqlglot.ParseError:
         return sql  # the emulator reports the error
-    is_changed = False
-    for group in statement.find_all(exp.Group) if statement else ():
-        values = {item.alias: item.this for item in group.parent.selects if item.alias}
-        for name in group.expressions:
-            if isinstance(name, exp.Column) and not name.table and name.name in values:
-                # In parentheses, because sqlglot would write the alias again.
-                name.replace(exp.paren(values[name.name]))
-                is_changed = True
-    return statement.sql("bigquery") if statement and is_changed else sql
+    if not _find_aliases(statement):
+        return sql
+    statement = statement.copy()
+    for name, value in _find_aliases(statement):
+        name.replace(exp.paren(value))  # in parentheses: sqlglot would write the alias again
+    return str(statement.sql("bigquery"))
 
 
-_GROUP_BY = re.compile(r"\bgroup\s+by\b", re.IGNORECASE)
 translator.rewrite_create_table_schema_ctas = lambda sql: _group_by_aliases(_drop_column_list(sql))  # type: ignore[attr-defined, assignment]
 
 
