@@ -38,7 +38,7 @@ EXPECTED = {
         select unix_millis(timestamp_trunc(registered_at, month)) as month, count(*)
         from analytics.users group by month
     """,
-    "Share of rejected users": f"""
+    "Rejected": f"""
         select (select count(*) from analytics_restricted.stg_randomuser__rejected)
             / (select count(*) from {RAW}.users where loaded_at > '2000-01-01')
     """,
@@ -52,7 +52,7 @@ EXPECTED = {
             users_landed - if(load_id = 'odd', 1, 0), 'used'
         from {RAW}.loads
     """,
-    "Hours since newest load": f"""
+    "Freshness": f"""
         select timestamp_diff(current_timestamp(), max(loaded_at), minute) / 60 from {RAW}.loads
     """,
 }
