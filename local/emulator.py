@@ -19,7 +19,8 @@ import duckdb
 import duckdb_extensions
 import sqlglot
 from bqemulator.api import app
-from bqemulator.api.routes import jobs, tabledata
+from bqemulator.api.routes import jobs, tabledata, tables
+from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
@@ -160,8 +161,21 @@ def _list_partition(table_id: str, **request: Any) -> Any:
     return tabledata.list_tabledata(table_id=table_id.partition("$")[0], **request)
 
 
-_ENDPOINTS = {jobs.query: _query_or_error, tabledata.list_tabledata: _list_partition}
-for _route in (*jobs.router.routes, *tabledata.router.routes):
+# The emulator does not count the rows that a statement adds to a table or deletes.
+@wraps(tables.get_table)
+def _get_table_and_count(**request: Any) -> Any:
+    table = tables.get_table(**request)
+    if table["type"] == "TABLE" and not request["dataset_id"].startswith("_"):
+        table["numRows"] = str(ddl_sync._introspect_num_rows(**request))
+    return table
+
+
+_ENDPOINTS = {
+    jobs.query: _query_or_error,
+    tabledata.list_tabledata: _list_partition,
+    tables.get_table: _get_table_and_count,
+}
+for _route in (*jobs.router.routes, *tabledata.router.routes, *tables.router.routes):
     _route.endpoint = _ENDPOINTS.get(_route.endpoint, _route.endpoint)  # type: ignore[attr-defined]
 
 

@@ -20,7 +20,7 @@ class Metrics:
         }
 
     def aggregate(self, name: str) -> str:
-        """Return the aggregation of a metric, such as `count(user_id)`."""
+        """Return the aggregation of a metric, such as `count(registered_at)`."""
         parameters = self._metrics[name]["type_params"]
         if parameters["measure"]:
             measure = self._measures[parameters["measure"]["name"]]

@@ -48,31 +48,32 @@ cross join unnest(['country', 'age', 'month', 'email_domain', 'postcode_format']
 group by kind, value, series
 order by kind, users desc, value, series
 """
+# The builds by day, and for each node the first of its results that are all like its newest one.
 _RUNS = """
-select
-    date(ended_at) as day, count(distinct invocation_id) as runs, sum(seconds) as seconds,
-    sum(bytes_billed) as bytes_billed, countif(status in ('error', 'fail')) as failures
-from {table}
-where command = 'build' and ended_at >= timestamp_sub(current_timestamp(), interval 30 day)
-group by day order by day
-"""
-# For each test the first of its results that are all like its newest one.
-_SINCE = """
 with results as (
     select
-        node, status, ended_at,
-        first_value(status) over (partition by node order by ended_at desc) as newest
+        *,
+        first_value(status) over (
+            partition by node, status = 'skipped' order by ended_at desc
+        ) as newest
     from {table}
-    where command = 'build' and status != 'skipped'
-        and ended_at >= timestamp_sub(current_timestamp(), interval 30 day)
+    where command = 'build' and ended_at >= timestamp_sub(current_timestamp(), interval 30 day)
 ),
 changes as (
     select *, max(if(status != newest, ended_at, null)) over (partition by node) as changed_at
     from results
 )
-select node, min(ended_at) as since from changes
-where changed_at is null or ended_at > changed_at
+select
+    date(ended_at) as day, count(distinct invocation_id) as runs, sum(seconds) as seconds,
+    sum(bytes_billed) as bytes_billed, countif(status in ('error', 'fail')) as failures,
+    cast(null as string) as node, cast(null as timestamp) as since
+from results group by day
+union all
+select null, null, null, null, null, node, min(ended_at)
+from changes
+where status != 'skipped' and (changed_at is null or ended_at > changed_at)
 group by node
+order by day
 """
 
 
@@ -114,21 +115,15 @@ def read_status(client: bigquery.Client) -> Status:
     """Read dbt's artifacts and count the rows; raise PublishError if there was no build."""
     manifest, build = read_artifact("manifest"), read_artifact("build")
     nodes = manifest["sources"] | manifest["nodes"]
-    tables = {key: node["relation_name"] for key, node in nodes.items() if "relation_name" in node}
-    rejected = tables["model.randomuser.stg_randomuser__rejected"]
-    # The ledger holds the number of users of each load; counting rows reads no column.
-    loads, raw = (tables[f"source.randomuser.randomuser.{name}"] for name in ("loads", "users"))
-    counts = {"raw users": (raw, f"select sum(users_landed) as n from {loads}")}  # noqa: S608
-    counts |= {
-        mart: (tables[key], f"select count(*) as n from {tables[key]}")  # noqa: S608
-        for mart in MARTS
-        if (key := f"model.randomuser.{mart}")
-    }
-    counts["rejected"] = (
-        f"{rejected}, 3 days",
-        f"select count(*) as n from {rejected} "  # noqa: S608
-        "where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)",
-    )
+    keys = {"raw users": "source.randomuser.randomuser.users"}
+    keys |= {mart: f"model.randomuser.{mart}" for mart in MARTS}
+    names = {name: nodes[key]["relation_name"].replace("`", "") for name, key in keys.items()}
+    tables = {name: (_count_rows(client, table), table) for name, table in names.items()}
+    rejected = nodes["model.randomuser.stg_randomuser__rejected"]["relation_name"]
+    recent = f"{rejected} where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)"
+    counted = _read(client, f"select count(*) as n from {recent}")  # noqa: S608
+    label = f"{rejected}, 3 days".replace("`", "")
+    tables["rejected"] = (counted[0]["n"] if counted else None, label)
     tests = [result for result in build["results"] if result["unique_id"].startswith("test.")]
     for test in tests:
         test["name"] = test["unique_id"].split(".")[2]
@@ -143,10 +138,7 @@ def read_status(client: bigquery.Client) -> Status:
     findings = [*dbt_findings.check_sources(datetime.now(UTC)), *dbt_findings.check_build()]
     problems = [finding for finding in findings if finding.state != OK]
     return Status(
-        {
-            name: (_count(client, sql), table.replace("`", ""))
-            for name, (table, sql) in counts.items()
-        },
+        tables,
         datetime.fromisoformat(build["generated_at"]),
         tests,
         sources,
@@ -166,13 +158,11 @@ def read_statistics(client: bigquery.Client, runs_table: str) -> Statistics:
     groups = _GROUPS.format(
         table=metrics.table("users"), locations=metrics.table("locations"), **sql
     )
+    runs = _read(client, _RUNS.format(table=f"`{runs_table}`"))
     statistics = Statistics(
         _read(client, loads),
-        _read(client, _RUNS.format(table=f"`{runs_table}`")),
-        {
-            row["node"]: row["since"]
-            for row in _read(client, _SINCE.format(table=f"`{runs_table}`"))
-        },
+        [row for row in runs if row["day"]],
+        {row["node"]: row["since"] for row in runs if row["node"]},
         metrics.smallest_group,
     )
     for row in _read(client, groups):
@@ -209,6 +199,9 @@ def _read(client: bigquery.Client, sql: str) -> list[Row]:
         return []
 
 
-def _count(client: bigquery.Client, sql: str) -> int | None:
-    rows = _read(client, sql)
-    return rows[0]["n"] or 0 if rows else None
+def _count_rows(client: bigquery.Client, table: str) -> int | None:
+    try:
+        rows: int = client.get_table(table).num_rows  # it costs nothing
+    except NotFound:
+        return None
+    return rows
