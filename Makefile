@@ -52,7 +52,7 @@ demo: setup  ## load, build, test and publish 10,000 users on this machine
 pipeline: export LOAD_ID := $(shell date -u +manual-%Y%m%dT%H%M%SZ-$$$$)
 pipeline:  ## the same on the BigQuery of the environment (USERS=...)
 	$(STEP) 'load'
-	python -m ingest --load-id "$$LOAD_ID" $(if $(USERS),--users $(USERS))
+	python -m ingest --load-id '$(LOAD_ID)' $(if $(USERS),--users $(USERS))
 	$(STEP) 'check freshness'
 	dbt source freshness
 	$(STEP) 'build and test'
