@@ -155,15 +155,17 @@ async def _query_or_error(**request: Any) -> Any:
     return response
 
 
+# Both read from DuckDB as `async` functions: others run in threads of their own, and two threads
+# would take rows from each other.
 # The emulator has no partitions: a listing of one lists the whole table.
 @wraps(tabledata.list_tabledata)
-def _list_partition(table_id: str, **request: Any) -> Any:
+async def _list_partition(table_id: str, **request: Any) -> Any:
     return tabledata.list_tabledata(table_id=table_id.partition("$")[0], **request)
 
 
 # The emulator does not count the rows that a statement adds to a table or deletes.
 @wraps(tables.get_table)
-def _get_table_and_count(**request: Any) -> Any:
+async def _get_table_and_count(**request: Any) -> Any:
     table = tables.get_table(**request)
     if table["type"] == "TABLE" and not request["dataset_id"].startswith("_"):
         table["numRows"] = str(ddl_sync._introspect_num_rows(**request))
