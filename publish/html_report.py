@@ -33,7 +33,7 @@ KINDS = {
 TO_DO = {
     "source": "Load again with `python -m ingest`, and look whether the schedule runs.",
     "model": "Mend what dbt's log names, then run `dbt retry`.",
-    "test": "Look at its rows below, or store them with `dbt build --store-failures`.",
+    "test": "Store its rows with `dbt build --store-failures` and look at them.",
 }
 
 

@@ -172,7 +172,11 @@ def proxy(target: str) -> Iterator[Proxy]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # the client was killed while it sent this
+                self.close_connection = True
+                return
             with served.lock:
                 number = len(served.requests)
                 request = Request(number, self.command, self.path, self.headers, body)
