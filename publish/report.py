@@ -20,7 +20,7 @@ from publish.metrics import Metrics
 
 Row = Mapping[str, Any]
 # Of a kind, so that no data makes a page too large; the users of the API registered in 25 years.
-MAX_GROUPS, MAX_MONTHS = 30, 600
+MAX_GROUPS, MAX_MONTHS, MAX_NAME = 30, 400, 40
 
 _LOADS = """
 select
@@ -167,8 +167,9 @@ def read_statistics(client: bigquery.Client, runs_table: str) -> Statistics:
     )
     for row in _read(client, groups):
         series = row["series"] or (NOT_KNOWN if row["kind"] == "age" else "")
-        group = (row["value"] or NOT_KNOWN, series)
-        statistics.groups.setdefault(row["kind"], {})[group] = row["users"]
+        group = ((row["value"] or NOT_KNOWN)[:MAX_NAME], series[:MAX_NAME])
+        counts = statistics.groups.setdefault(row["kind"], {})
+        counts[group] = counts.get(group, 0) + row["users"]
     for kind, counts in statistics.groups.items():
         limit = MAX_MONTHS if kind == "month" else MAX_GROUPS
         statistics.groups[kind] = protect(counts, statistics.smallest_group, limit)

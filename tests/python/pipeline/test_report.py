@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,7 +12,8 @@ from support.alert_harness import AlertHost
 from support.commands import Run, passes
 from support.warehouse import Warehouse
 
-from publish.report import OTHERS, protect
+from publish.html_report import format_page
+from publish.report import OTHERS, Statistics, Status, protect
 
 Cells = dict[tuple[str, str], str]
 POSTCODES = "Users by format of the postcode: 9 is any digit, A any letter"
@@ -91,6 +92,17 @@ def test_page_begins_with_what_is_wrong(alert_host: AlertHost, tmp_path: Path) -
     assert re.search(r"UTC 1 error; \d+ tests passed. error: model logins was not built", verdict)
     assert verdict.endswith("Mend what dbt's log names, then run dbt retry.")
     assert "No run is recorded: python -m publish history records each." in page.words
+
+
+def test_page_shows_any_text_as_text() -> None:
+    now, text = datetime.now(UTC), "<script>alert('&\U0001f600')</script>"
+    groups = {kind: {(text, ""): 9} for kind in ("country", "email_domain", "postcode_format")}
+    groups |= {"age": {(text, text): 9}, "month": {("2026-01", ""): 9}}
+    test = {"name": "a", "status": "warn", "rows": [text], "description": text, "unique_id": "a"}
+    status = Status({}, now, [test | {"failures": 1, "relation_name": None}], [], text, [])
+    page = format_page(status, Statistics([], [], {}, 5, groups), text, now)
+    shown = "".join(ElementTree.fromstring(page).itertext())  # noqa: S314
+    assert "<script" not in page and shown.count(text) > 10
 
 
 @pytest.mark.parametrize(
