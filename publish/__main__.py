@@ -23,10 +23,13 @@ from requests import RequestException
 from ingest import __version__, logs
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import connect
-from publish import csv_files, report, text_report
+from publish import csv_files
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
 from publish.history import record_runs
+from publish.report_statistics import read_statistics
+from publish.report_status import read_status
+from publish.report_text import format_report
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,25 +63,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _report(settings: Settings, flags: argparse.Namespace) -> None:
-    client = connect(settings)
-    status = report.read_status(client)
-    print(text_report.format_report(status))
-    if flags.html:
-        try:  # what it draws with is not in the image
-            from publish import html_report  # noqa: PLC0415
-        except ImportError as error:
-            raise PublishError(
-                f"cannot draw the page without {error.name}: "
-                "`pip install --require-hashes --requirement requirements/report.txt`"
-            ) from None
-        runs = f"{settings.google_cloud_project}.{settings.raw_dataset}.runs"
-        statistics = report.read_statistics(client, runs)
-        now = datetime.now(UTC)
-        page = html_report.format_page(status, statistics, settings.google_cloud_project, now)
-        flags.output.mkdir(parents=True, exist_ok=True)
-        file = flags.output / "report.html"
-        file.write_text(page, encoding="utf-8")
-        print(f"Wrote {file}")
+    client, project = connect(settings), settings.google_cloud_project
+    status = read_status(client)
+    print(format_report(status))
+    if not flags.html:
+        return
+    try:  # what it draws with is not in the image
+        from publish.report_page import format_page  # noqa: PLC0415
+    except ImportError as error:
+        command = "pip install --require-hashes --requirement requirements/report.txt"
+        raise PublishError(f"cannot draw the page without {error.name}: `{command}`") from None
+    statistics = read_statistics(client, f"{project}.{settings.raw_dataset}.runs")
+    page = format_page(status, statistics, project, datetime.now(UTC))
+    file = flags.output / "report.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(".report.html.unfinished")
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.replace(file)  # nobody opens half a page
+    print(f"Wrote {file}")
 
 
 def _build_parser() -> argparse.ArgumentParser:

@@ -103,4 +103,4 @@ def compare_builds(builds: list[Any], ratio: float) -> Iterator[Finding]:
 
 
 def _format_mb(count: float) -> str:
-    return f"{count / 1e6:,.0f} MB"
+    return f"{count / 2**20:,.0f} MB"

@@ -129,7 +129,7 @@ def test_costly_build_is_sent(alert_host: AlertHost, warehouse: Warehouse) -> No
     warehouse.rows(
         f"insert into {runs} (invocation_id, command, node, status, bytes_billed, ended_at) "
         "select concat('build ', hours), 'build', concat('model.randomuser.', name), 'success', "
-        "if(name = 'users' and hours = 0, 40, 10) * 1000000, "
+        "if(name = 'users' and hours = 0, 40, 10) * 1048576, "
         "timestamp_sub(current_timestamp(), interval hours hour) "
         "from unnest(generate_array(0, 5)) as hours, unnest(['logins', 'users']) as name"
     )

@@ -12,8 +12,9 @@ from support.alert_harness import AlertHost
 from support.commands import Run, passes
 from support.warehouse import Warehouse
 
-from publish.html_report import format_page
-from publish.report import OTHERS, Statistics, Status, protect
+from publish.report_page import format_page
+from publish.report_statistics import OTHERS, Statistics, protect
+from publish.report_status import Status
 
 Cells = dict[tuple[str, str], str]
 POSTCODES = "Users by format of the postcode: 9 is any digit, A any letter"

@@ -273,7 +273,7 @@ def make_builds(*billed: int) -> list[Any]:
     """Return builds that billed so many MB, the last build first."""
     node = {"node": "model.randomuser.users", "built_at": NOW}
     return [
-        SimpleNamespace(billed=mb * 10**6, node_billed=mb * 10**6 // 2, **node) for mb in billed
+        SimpleNamespace(billed=mb * 2**20, node_billed=mb * 2**20 // 2, **node) for mb in billed
     ]
 
 

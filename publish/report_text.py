@@ -3,7 +3,7 @@
 from collections import Counter
 from textwrap import TextWrapper
 
-from publish.report import Status
+from publish.report_status import Status
 
 
 def format_report(status: Status) -> str:

@@ -1,21 +1,17 @@
-"""Reads what the reports say: `read_status` the last run, `read_statistics` the last 30 days.
+"""Queries the loads and runs of the last 30 days by day, and the users by group.
 
-Rows of tests have only columns of the class public, and groups of fewer users than the var
-`smallest_group` are put together: a report can be sent on.
+Groups of fewer users than the var `smallest_group` are put together: a report can be sent on.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from publish import dbt_findings
-from publish.artifacts import PublishError, read_artifact
-from publish.csv_files import MARTS
-from publish.findings import OK, Finding
+from publish.artifacts import read_artifact
 from publish.metrics import Metrics
 
 Row = Mapping[str, Any]
@@ -78,23 +74,6 @@ order by day
 
 
 @dataclass
-class Status:
-    """How the last run went."""
-
-    tables: dict[str, tuple[int | None, str]]
-    """The number of rows, None if it is not built, and the full name of each table."""
-    built_at: datetime
-    tests: list[dict[str, Any]]
-    """The results of the tests in the last build, with `name` and `description`."""
-    sources: list[dict[str, Any]]
-    """The results of the last check of freshness, with `name`."""
-    not_checked: str
-    """Why there are none."""
-    problems: list[Finding]
-    """The errors and warnings, errors first."""
-
-
-@dataclass
 class Statistics:
     """The last 30 days by day, and the users by group."""
 
@@ -109,42 +88,6 @@ class Statistics:
 
 OTHERS = ("", "")
 NOT_KNOWN = "not known"
-
-
-def read_status(client: bigquery.Client) -> Status:
-    """Read dbt's artifacts and count the rows; raise PublishError if there was no build."""
-    manifest, build = read_artifact("manifest"), read_artifact("build")
-    nodes = manifest["sources"] | manifest["nodes"]
-    keys = {"raw users": "source.randomuser.randomuser.users"}
-    keys |= {mart: f"model.randomuser.{mart}" for mart in MARTS}
-    names = {name: nodes[key]["relation_name"].replace("`", "") for name, key in keys.items()}
-    tables = {name: (_count_rows(client, table), table) for name, table in names.items()}
-    rejected = nodes["model.randomuser.stg_randomuser__rejected"]["relation_name"]
-    recent = f"{rejected} where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)"
-    counted = _read(client, f"select count(*) as n from {recent}")  # noqa: S608
-    label = f"{rejected}, 3 days".replace("`", "")
-    tables["rejected"] = (counted[0]["n"] if counted else None, label)
-    tests = [result for result in build["results"] if result["unique_id"].startswith("test.")]
-    for test in tests:
-        test["name"] = test["unique_id"].split(".")[2]
-        test["description"] = nodes.get(test["unique_id"], {}).get("description", "")
-    sources, not_checked = [], ""
-    try:
-        sources = read_artifact("sources")["results"]
-    except PublishError as error:
-        not_checked = str(error)
-    for source in sources:
-        source["name"] = ".".join(source["unique_id"].split(".")[-2:])
-    findings = [*dbt_findings.check_sources(datetime.now(UTC)), *dbt_findings.check_build()]
-    problems = [finding for finding in findings if finding.state != OK]
-    return Status(
-        tables,
-        datetime.fromisoformat(build["generated_at"]),
-        tests,
-        sources,
-        not_checked,
-        sorted(problems, key=lambda finding: finding.state),
-    )
 
 
 def read_statistics(client: bigquery.Client, runs_table: str) -> Statistics:
@@ -181,9 +124,8 @@ def protect(
 ) -> dict[tuple[str, str], int]:
     """Return the `limit` largest counts, the largest first, and the others put together.
 
-    A group of fewer users than `smallest` is among the others.
-
-    The others are no small group either: its users could be told from the total.
+    A group of fewer users than `smallest` is among the others. The others are no small group
+    either, which the total would tell.
     """
     largest = sorted(counts.items(), key=lambda item: -item[1])
     kept = [item for item in largest[:limit] if item[1] >= smallest]
@@ -198,11 +140,3 @@ def _read(client: bigquery.Client, sql: str) -> list[Row]:
         return [dict(row) for row in client.query_and_wait(sql)]
     except NotFound:
         return []
-
-
-def _count_rows(client: bigquery.Client, table: str) -> int | None:
-    try:
-        rows: int = client.get_table(table).num_rows  # it costs nothing
-    except NotFound:
-        return None
-    return rows

@@ -1,0 +1,85 @@
+"""Reads how the last run went: the sizes of the tables, and what dbt wrote about it.
+
+Rows of tests have only columns of the class public.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+
+from publish import dbt_findings
+from publish.artifacts import PublishError, read_artifact
+from publish.csv_files import MARTS
+from publish.findings import OK, Finding
+
+
+@dataclass
+class Status:
+    """How the last run went."""
+
+    tables: dict[str, tuple[int | None, str]]
+    """The number of rows, None if it is not built, and the full name of each table."""
+    built_at: datetime
+    tests: list[dict[str, Any]]
+    """The results of the tests in the last build, with `name` and `description`."""
+    sources: list[dict[str, Any]]
+    """The results of the last check of freshness, with `name`."""
+    not_checked: str
+    """Why there are none."""
+    problems: list[Finding]
+    """The errors and warnings, errors first."""
+
+
+def read_status(client: bigquery.Client) -> Status:
+    """Read dbt's artifacts and count the rows; raise PublishError if there was no build."""
+    manifest, build = read_artifact("manifest"), read_artifact("build")
+    nodes = manifest["sources"] | manifest["nodes"]
+    keys = {"raw users": "source.randomuser.randomuser.users"}
+    keys |= {mart: f"model.randomuser.{mart}" for mart in MARTS}
+    names = {name: nodes[key]["relation_name"].replace("`", "") for name, key in keys.items()}
+    tables = {name: (_count_rows(client, table), table) for name, table in names.items()}
+    rejected = nodes["model.randomuser.stg_randomuser__rejected"]["relation_name"]
+    recent = f"{rejected} where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)"
+    label = f"{rejected}, 3 days".replace("`", "")
+    tables["rejected"] = (_count_recent(client, recent), label)
+    tests = [result for result in build["results"] if result["unique_id"].startswith("test.")]
+    for test in tests:
+        test["name"] = test["unique_id"].split(".")[2]
+        test["description"] = nodes.get(test["unique_id"], {}).get("description", "")
+    sources, not_checked = [], ""
+    try:
+        sources = read_artifact("sources")["results"]
+    except PublishError as error:
+        not_checked = str(error)
+    for source in sources:
+        source["name"] = ".".join(source["unique_id"].split(".")[-2:])
+    findings = [*dbt_findings.check_sources(datetime.now(UTC)), *dbt_findings.check_build()]
+    problems = [finding for finding in findings if finding.state != OK]
+    return Status(
+        tables,
+        datetime.fromisoformat(build["generated_at"]),
+        tests,
+        sources,
+        not_checked,
+        sorted(problems, key=lambda finding: finding.state),
+    )
+
+
+def _count_rows(client: bigquery.Client, table: str) -> int | None:
+    try:
+        rows: int = client.get_table(table).num_rows  # it costs nothing
+    except NotFound:
+        return None
+    return rows
+
+
+def _count_recent(client: bigquery.Client, table: str) -> int | None:
+    try:
+        (row,) = client.query_and_wait(f"select count(*) as n from {table}")  # noqa: S608
+    except NotFound:
+        return None
+    rows: int = row.n
+    return rows
