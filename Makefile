@@ -122,6 +122,7 @@ cost: setup  ## docs/cost.md: count what an hourly run reads
 	DRAW=1 $(BIN)/python -m pytest tests/python/sql/test_cost.py
 
 erd: setup  ## docs/erd.md: draw the tables and their relationships
+	dbt --quiet parse --target local
 	$(BIN)/python docs/erd.py > docs/erd.md.new && mv docs/erd.md.new docs/erd.md
 
 lock: setup  ## lock the dependencies of pyproject.toml in requirements/

@@ -1,11 +1,12 @@
 """Draws the ERD of the marts from their contracts and relationship tests: `make erd`.
 
-The script prints Markdown. dbterd reads dbt's manifest, which needs no warehouse; dbterd also
-requires a catalog, and gets an empty catalog.
+The script prints Markdown. dbterd reads the manifest in dbt's target folder (DBT_TARGET_PATH,
+target). dbterd also requires a catalog, and gets an empty catalog.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,17 +32,12 @@ outdated.
 
 def main() -> None:
     """Print the page."""
-    bin_folder = str(Path(sys.executable).parent)
+    manifest = Path(os.environ.get("DBT_TARGET_PATH", "target"), "manifest.json")
     with TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "DBT_TARGET_PATH": folder,
-            "DBT_LOG_PATH": folder,
-        }
-        parse = [f"{bin_folder}/dbt", "--quiet", "parse", "--target", "local"]
-        subprocess.run(parse, env=environment, check=True)
+        shutil.copy(manifest, folder)
         Path(folder, "catalog.json").write_text(json.dumps(CATALOG))
         draw = [
-            f"{bin_folder}/dbterd",
+            f"{Path(sys.executable).parent}/dbterd",
             "run",
             "--target",
             "mermaid",
@@ -51,7 +47,7 @@ def main() -> None:
         draw += ["--artifacts-dir", folder, "--output", folder, "--output-file-name", "erd.md"]
         for mart in MARTS:
             draw += ["--select", f"wildcard:model.randomuser.{mart}"]
-        subprocess.run(draw, env=environment, check=True, capture_output=True)
+        subprocess.run(draw, check=True, capture_output=True)
         diagram = Path(folder, "erd.md").read_text().strip()
     print(PAGE.format(diagram=diagram), end="")
 

@@ -20,12 +20,13 @@ def local(tmp_path: Path, *arguments: str, **extra: str) -> "subprocess.Complete
 
 
 def test_sets_environment_and_exits_with_status_of_command(tmp_path: Path) -> None:
-    names = "$BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL $DBT_USE_COLORS"
+    names = "$BIGQUERY_EMULATOR_HOST $RANDOMUSER_URL $DBT_USE_COLORS $PYTHONWARNINGS"
     show = ("--", "sh", "-c", f"echo {names}; exit 7")
     done = local(tmp_path, *show)
     assert done.returncode == 7
-    *urls, is_colored = done.stdout.split()
+    *urls, is_colored, warnings = done.stdout.split()
     assert all(url.startswith("http://127.0.0.1:") for url in urls) and is_colored == "False"
+    assert warnings.endswith("ignore::RuntimeWarning:agate.type_tester")  # of `dbt docs generate`
     assert done.stderr == "local: users come from a fake API, because RANDOMUSER_URL is not set\n"
 
     done = local(tmp_path, *show, RANDOMUSER_URL="https://me:secret@example.com/api/")
@@ -41,9 +42,6 @@ def test_keeps_tables_and_refuses_second_run(tmp_path: Path) -> None:
     ingest = ("python", "-m", "ingest", "--users", "5", "--load-id", "x")
     assert "Loaded 5 users" in local(tmp_path, "--", *ingest).stdout
     assert "Already loaded: 5 users" in local(tmp_path, "--", *ingest).stdout
-    docs = ("dbt", "--quiet", "docs", "generate", "--target-path", str(tmp_path / "target"))
-    generated = local(tmp_path, "--", *docs)
-    assert generated.returncode == 0 and len(generated.stderr.splitlines()) == 1, generated.stderr
     inner = local(tmp_path, "--", sys.executable, "-m", "local", "--", "true")
     assert inner.returncode == 1
     assert "in use by another `python -m local`" in inner.stderr

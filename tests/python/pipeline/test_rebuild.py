@@ -19,7 +19,8 @@ NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
 # A whole run, and runs that ended half-way.
 WHOLE = ("build", *NO_TESTS)
-REBUILD = ("build", "--full-refresh", "--vars", "held_back_loads: warn")
+REBUILD = ("build", "--full-refresh")
+TESTS = (*NO_UNIT_TESTS, "--vars", "held_back_loads: warn")
 RUNS = [WHOLE, WHOLE, ("run", "--select", "+users"), ("run", "--select", "base_randomuser__users")]
 MODELS = {
     "users": "",
@@ -105,7 +106,7 @@ def test_rebuild_gives_rows_of_incremental_builds(
                 marts.check(loads, when)
         before = marts.all_rows()
         when = f"seed {seed}, a rebuild after {runs} runs"
-        dbt(run, when, *REBUILD, *(NO_UNIT_TESTS if all_faults else NO_TESTS))
+        dbt(run, when, *REBUILD, *(TESTS if all_faults else NO_TESTS))
         for model, rows in marts.all_rows().items():
             assert rows == before[model], f"{when}: {model}"
         marts.check(loads, when)
