@@ -90,7 +90,7 @@ def test_rebuild_gives_rows_of_incremental_builds(
         run = Run(run.environment | fresh)
         loads, marts = RandomLoads(seed, users), Marts(run, warehouse)
         make_raw(run, warehouse)
-        runs = loads.random.randint(4, 7) if all_faults else 4
+        runs = loads.random.randint(4, 7) if all_faults else 3
         for number in range(1, runs + 1):
             land(run, warehouse, *loads.next_loads())
             for load_id in loads.next_accepted():
