@@ -43,6 +43,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home app
 WORKDIR /app
+# To use a profiles.yml of your own, mount it over this one.
+COPY profiles.yml.example profiles.yml
 RUN install --directory --owner=app .local exports logs target
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1

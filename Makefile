@@ -20,7 +20,7 @@ help:  ## list the commands
 	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 ##@ Run it
-setup: $(READY)  ## install what the project needs into .venv/
+setup: $(READY) profiles.yml  ## install what the project needs into .venv/
 
 $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.yml \
 		$(shell find local/dbt_packages -type f)
@@ -34,6 +34,11 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 	$(STEP) 'install the dbt packages'
 	@DBT_LOG_PATH=.venv/logs $(BIN)/python -m local.packages
 	@touch $@
+
+# It is made once: what you change in it stays, and is not committed.
+profiles.yml:
+	@cp profiles.yml.example $@
+	@echo 'Made profiles.yml from profiles.yml.example: where dbt builds; git ignores it'
 
 # A person watches: log lines and those of dbt would only repeat what the report prints.
 demo: setup  ## load, build, test and publish 10,000 users on this machine

@@ -19,6 +19,7 @@ from local.api import serve
 from local.bigquery import NotStartedError, bigquery
 
 PROJECT = "local-project"
+ROOT = Path(__file__).parents[1]
 # agate, a dependency of dbt, warns in `dbt docs generate`, and users of dbt cannot prevent it.
 IGNORED_WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
 
@@ -30,7 +31,7 @@ def environment(warehouse_url: str, **settings: str) -> dict[str, str]:
         "BIGQUERY_EMULATOR_HOST": warehouse_url,
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         **settings,
-        "DBT_PROFILES_DIR": str(Path(__file__).parents[1]),
+        "DBT_PROFILES_DIR": str(ROOT),
         "DBT_TARGET": "local",
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
     }
@@ -79,6 +80,9 @@ def main() -> int:
     if not command or command[0].startswith("-"):
         print("usage: python -m local -- COMMAND [ARGUMENT...]", file=sys.stderr)
         return 2
+    if not (ROOT / "profiles.yml").exists():
+        print("local: there is no profiles.yml, which dbt needs: run `make setup`", file=sys.stderr)
+        return 1
     try:
         return run(command)
     except NotStartedError as error:

@@ -130,7 +130,7 @@ def _context(folder: Path) -> Path:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    for secret in (".env", "key.json", "ingest/.env", "models/.env.prod"):
+    for secret in (".env", "profiles.yml", "key.json", "ingest/.env", "models/.env.prod"):
         (folder / secret).write_text(MARKER)
     return folder
 

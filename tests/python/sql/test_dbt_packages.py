@@ -170,7 +170,7 @@ def write_project(folder: Path, packages: Path) -> None:
     (folder / "models" / "models.yml").write_text(json.dumps({"models": list(models.values())}))
     for name, sql in MODELS.items():
         (folder / "models" / f"{name}.sql").write_text(sql)
-    shutil.copy(PROJECT / "profiles.yml", folder / "profiles.yml")
+    shutil.copy(PROJECT / "profiles.yml.example", folder / "profiles.yml")
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ def make_settings(folder: Path) -> dict[str, str]:
 
 def make_prod_settings(folder: Path, url: str) -> dict[str, str]:
     """Return settings for dbt's target prod with BigQuery at `url`; its profile is in `folder`."""
-    profiles = yaml.safe_load((ROOT / "profiles.yml").read_text())
+    profiles = yaml.safe_load((ROOT / "profiles.yml.example").read_text())
     profiles["randomuser"]["outputs"]["prod"]["api_endpoint"] = url
     (folder / "profiles.yml").write_text(yaml.safe_dump(profiles))
     return {

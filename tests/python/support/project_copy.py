@@ -6,7 +6,7 @@ from pathlib import Path
 from support.commands import ROOT
 
 FOLDERS = ["macros", "models", "seeds", "snapshots", "tests"]
-FILES = ["dbt_project.yml", "packages.yml", "profiles.yml"]
+FILES = ["dbt_project.yml", "packages.yml"]
 
 
 def copy_project(folder: Path) -> Path:
@@ -18,6 +18,7 @@ def copy_project(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name)
     for name in FILES:
         shutil.copy(ROOT / name, folder)
+    shutil.copy(ROOT / "profiles.yml.example", folder / "profiles.yml")
     return folder
 
 
