@@ -8,8 +8,10 @@ from operator import getitem
 from typing import Any
 
 import pytest
+import yaml
 from sqlglot import parse_one
 from support.column_classes import ColumnClasses
+from support.commands import ROOT
 from support.sql_recorder import Recording
 from support.warehouse import Warehouse
 
@@ -69,6 +71,16 @@ def test_finds_mistakes_and_nothing_else(
     messages = sorted(name + text for name, _, _, text in mistakes)
     assert len(problems) == len(messages), problems
     assert all(map(str.startswith, problems, messages)), problems
+
+
+def test_anchors_are_lists() -> None:
+    """dbt 2 refuses maps, dbt 1 takes both."""
+    files = [
+        path for name in ("models", "seeds", "snapshots") for path in (ROOT / name).rglob("*.yml")
+    ]
+    anchors = {path.name: yaml.safe_load(path.read_text()).get("anchors", []) for path in files}
+    assert any(anchors.values())
+    assert [name for name, value in anchors.items() if not isinstance(value, list)] == []
 
 
 def test_report_alert_and_ledger_hold_public_columns_only(recording: Recording) -> None:
