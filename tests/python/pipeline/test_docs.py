@@ -40,7 +40,7 @@ def test_readme_shows_what_demo_prints(built: Run, tmp_path: Path) -> None:
         printed = printed.replace(name, shown)
     (transcript,) = re.findall(r"\$ make demo\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     lines = iter(mask(printed))
-    missing = [line for line in mask(transcript) if line not in lines]
+    missing = [line for line in mask(transcript) if line != "  ..." and line not in lines]
     assert not missing, printed
     assert max(map(len, f"{transcript}{make('help')}".splitlines())) <= 80
 
@@ -54,14 +54,6 @@ def mask(text: str) -> list[str]:
     """Return the lines that are not empty, without numbers, load id, and column that warns."""
     text = re.sub(r"manual-\S+|(?<=unique_logins_)\w+", "X", text)
     return [re.sub(r" *\d[\d,.:-]*", " N", line) for line in text.splitlines() if line]
-
-
-def test_readme_shows_number_of_dbt_tests(built: Run) -> None:
-    report = passes(built("publish", "report"))
-    numbers = r"(\d+) passed, (\d+) warned, 0 failed"
-    (shown,) = re.findall(numbers, (ROOT / "README.md").read_text())
-    (counted,) = re.findall(numbers, report)
-    assert sum(map(int, shown)) == sum(map(int, counted))
 
 
 def read_descriptions(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
