@@ -17,8 +17,10 @@
         + tables.users | selectattr('relation', 'equalto', base) | list -%}
     {%- set raw_user = (users | selectattr('relation', 'equalto', raw) | first).user -%}
     {%- set epoch = "timestamp '1970-01-01 00:00:00+00'" -%}
-    {#- Base finds the users in raw that it has parsed; where base expires, all of raw is searched. -#}
-    {%- set unparsed = epoch if var('keep_base_days') else lookback_start() -%}
+    {#- Base finds the users in raw that it has parsed; all of raw is searched where base expires or
+        may have been built with `dev_days`. -#}
+    {%- set is_partial = var('keep_base_days') or target.name != 'prod' -%}
+    {%- set unparsed = epoch if is_partial else lookback_start() -%}
     {%- set dated = users | selectattr('is_dated') | list -%}
     {%- set all = tables.failures + tables.addresses + users -%}
     declare ids array<string> default [

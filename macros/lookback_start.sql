@@ -2,13 +2,13 @@
     {#-
         The start of the look-back window, as a literal because BigQuery prunes partitions only by
         constants: `lookback_hours` before the newest row that all tables with the meta `pruned_by`
-        hold, so that no load is skipped after an outage or a run that failed half-way; 1970 if one
-        of the tables is missing, empty or to be rebuilt. The window includes a load that was held
-        back and accepted since. One query serves the whole run: the nodes of a run share `graph`.
+        hold, so that no load is skipped after an outage or a run that failed half-way; the oldest
+        start if one of the tables is missing, empty or to be rebuilt. The window includes a load
+        that was held back and accepted since. One query serves the whole run: the nodes of a run share `graph`.
     -#}
-    {%- set epoch = "timestamp '1970-01-01 00:00:00+00'" -%}
+    {%- set oldest = oldest_start() -%}
     {%- if not execute or flags.FULL_REFRESH -%}
-        {{ return(epoch) }}
+        {{ return(oldest) }}
     {%- endif -%}
     {%- if 'lookback_start' not in graph -%}
         {%- set tables = [] -%}
@@ -19,13 +19,26 @@
         {%- endfor -%}
         {%- set newest = namespace(start=none) -%}
         {#- The newest rows are in the last days, or before that after an outage. -#}
-        {%- for since in [var('tested_from'), epoch] if none not in tables and not newest.start -%}
+        {%- for since in [var('tested_from'), oldest] if none not in tables and not newest.start -%}
             {%- set newest.start = run_query(lookback_query(tables, since)).columns[0][0] -%}
         {%- endfor -%}
-        {%- set start = as_literal(newest.start) if newest.start else epoch -%}
+        {%- set start = [as_literal(newest.start), oldest] | max if newest.start else oldest -%}
         {%- do graph.update({'lookback_start': start}) -%}
     {%- endif -%}
     {{ return(graph['lookback_start']) }}
+{% endmacro %}
+
+{% macro oldest_start() %}
+    {#- The same in all nodes of a run, and the later the run, the later: tests never read more. -#}
+    {%- set days = keep_days('dev_days') -%}
+    {%- if days and target.name == 'prod' -%}
+        {{ exceptions.raise_compiler_error(
+            "the var `dev_days` is " ~ days ~ ", but builds for target prod read all loads: unset it"
+        ) }}
+    {%- endif -%}
+    {%- set epoch = "timestamp '1970-01-01 00:00:00+00'" -%}
+    {%- set start = run_started_at - modules.datetime.timedelta(days=days or 0) -%}
+    {{ return(as_literal(start) if days else epoch) }}
 {% endmacro %}
 
 {% macro lookback_query(tables, since) %}

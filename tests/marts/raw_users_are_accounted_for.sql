@@ -1,18 +1,20 @@
 -- No user is lost silently: each raw user is in a mart, rejected with a reason, in an unused load,
 -- or an older version of a user in a mart. A difference is the number of lost or doubled users. A
 -- mart has the version that landed last, so the counts agree for the rows since any point in time.
+{%- set since = oldest_start() if var('dev_days') else var('tested_from') %}
+
 with
 
 accepted as (
 
     select * from {{ ref('stg_randomuser__users') }}
-    where loaded_at >= {{ var('tested_from') }}
+    where loaded_at >= {{ since }}
 
 ),
 
 unused_loads as (
 
-    {{ unused_loads(var('tested_from')) }}
+    {{ unused_loads(since) }}
 
 ),
 
@@ -21,15 +23,15 @@ counted as (
     select
         (
             select count(*) from {{ source('randomuser', 'users') }}
-            where loaded_at >= {{ var('tested_from') }}
+            where loaded_at >= {{ since }}
         ) as raw_users,
         (
             select count(*) from {{ ref('users') }}
-            where loaded_at >= {{ var('tested_from') }}
+            where loaded_at >= {{ since }}
         ) as current_users,
         (
             select count(*) from {{ ref('stg_randomuser__rejected') }}
-            where loaded_at >= {{ var('tested_from') }}
+            where loaded_at >= {{ since }}
         ) as rejected,
         (select sum(users - rejected) from unused_loads) as unused,
         (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import BUILD, BUILD_WITHOUT_TESTS, RESPONSES, ROOT, Run, passes
+from support.forgetting import forget
 from support.log_lines import for_people
 from support.warehouse import Warehouse
 
@@ -188,3 +189,25 @@ def test_load_beyond_look_back_fails_until_rebuild(
     assert "raw_users_are_accounted_for" in missing.stdout
     passes(run(*BUILD, "--full-refresh"))
     assert counts()["users"] == 30
+
+
+def test_dev_days_limit_what_is_built_and_not_what_is_forgotten(
+    run: Run, warehouse: Warehouse, counts: Counts
+) -> None:
+    passes(run("ingest", "--users", "10", "--load-id", "old"))
+    warehouse.rows(
+        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 50 hour) "
+        "where loaded_at >= timestamp '1970-01-01'"
+    )
+    passes(run("ingest", "--users", "20", "--load-id", "new"))
+    days = ("--vars", "dev_days: 2")
+    passes(run(*BUILD_WITHOUT_TESTS, *days))
+    passes(run(*BUILD, *days))
+    assert set(counts().values()) == {20}
+    query = f"select json_value(payload, '$.login.uuid') from {run.raw}.users where load_id = 'old'"
+    receipt = "\n".join(forget(run, str(warehouse.rows(query)[0][0])))
+    assert f"        1  {run.raw}.users" in receipt
+    passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
+    assert set(counts().values()) == {29}
+    refused = run("dbt", "parse", "--target", "prod", *days)
+    assert "`dev_days` is 2, but builds for target prod read all loads" in refused.stdout

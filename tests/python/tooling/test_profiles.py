@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import yaml
+from dbt.config.renderer import ProfileRenderer
+from dbt_common.context import set_invocation_context
 from support.commands import ROOT
 
 
@@ -39,3 +43,15 @@ def test_local_names_setup_if_there_are_no_profiles(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "`make setup`" in done.stderr
+
+
+@pytest.mark.parametrize(("target", "usual"), [("dev", 10**9), ("ci", 10**9), ("prod", 10**11)])
+def test_environment_sets_limit_of_bytes(target: str, usual: int) -> None:
+    outputs = yaml.safe_load((ROOT / "profiles.yml.example").read_text())["randomuser"]["outputs"]
+    for environment, expected in (
+        ({}, usual),
+        ({"DBT_MAXIMUM_BYTES_BILLED": "5000000000"}, 5 * 10**9),
+    ):
+        set_invocation_context({"GOOGLE_CLOUD_PROJECT": "p"} | environment)
+        profile = ProfileRenderer({}).render_data(outputs[target])
+        assert profile["maximum_bytes_billed"] == expected
