@@ -11,6 +11,7 @@ from typing import Any
 
 from support.commands import ROOT, Run, passes
 
+from ingest import __version__
 from ingest.settings import SECRETS
 
 
@@ -54,6 +55,17 @@ def mask(text: str) -> list[str]:
     """Return the lines that are not empty, without numbers, load id, and column that warns."""
     text = re.sub(r"manual-\S+|(?<=unique_logins_)\w+", "X", text)
     return [re.sub(r" *\d[\d,.:-]*", " N", line) for line in text.splitlines() if line]
+
+
+def test_version_is_the_same_everywhere() -> None:
+    patterns = {
+        "pyproject.toml": r'^version = "(.+)"',
+        "dbt_project.yml": r'^version: "(.+)"',
+        "CHANGELOG.md": r"^## (\d\S+)",
+    }
+    for name, pattern in patterns.items():
+        found = re.search(pattern, (ROOT / name).read_text(), re.MULTILINE)
+        assert found and found[1] == __version__, name
 
 
 def read_descriptions(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
