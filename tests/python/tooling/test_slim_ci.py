@@ -12,12 +12,18 @@ from support.project_copy import copy_project
 from support.proxy import Request, proxy
 from support.warehouse import Warehouse
 
-WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/slim-ci.yml").read_text())
+JOBS = yaml.safe_load((ROOT / ".github/workflows/slim-ci.yml").read_text())["jobs"]
+BUILD = "Build and test what is changed"
 MODELS = {path.stem for path in ROOT.glob("models/**/*.sql")}
+UNIT_TESTS = [
+    test["name"]
+    for path in ROOT.glob("models/**/*_unit_tests.yml")
+    for test in yaml.safe_load(path.read_text())["unit_tests"]
+]
 
 
 class PullRequest:
-    """A copy of the project with one changed model, and its own datasets."""
+    """A copy of the project with one changed file, and its own datasets."""
 
     def __init__(self, run: Run, url: str, folder: Path, changed: str | None) -> None:
         self.dataset = f"{run.analytics}_{folder.name}"
@@ -29,18 +35,30 @@ class PullRequest:
             "DBT_TARGET_PATH": str(folder / "target"),
         }
         copy_project(folder)
-        if changed:
-            with (folder / "models" / changed).open("a") as model:
-                model.write("\n-- changed\n")
-        (folder / "state").mkdir()
+        self._commit("git init --quiet")
+        (folder / "target").mkdir()
+        commands = [step.get("run", "") for step in JOBS["manifest"]["steps"]]
+        self._bash(next(command for command in commands if "files.txt" in command))
+        (folder / "target").rename(folder / "state")
         shutil.copy(Path(run.environment["DBT_TARGET_PATH"]) / "manifest.json", folder / "state")
+        if changed:
+            with (folder / changed).open("a") as file:
+                file.write("\n{#- changed -#}\n")
+        self._commit("true")
 
-    def step(self, name: str) -> None:
-        """Run a step of the job."""
-        steps = WORKFLOW["jobs"]["changed"]["steps"]
-        (command,) = (step["run"] for step in steps if step.get("name") == name)
+    def step(self, name: str, build: str = "build") -> str:
+        """Run a step of the job, with another command of dbt in place of build."""
+        (command,) = (step["run"] for step in JOBS["changed"]["steps"] if step.get("name") == name)
+        return self._bash(command.replace("build --target ci", f"{build} --target local"))
+
+    def _commit(self, first: str) -> None:
+        identity = "-c user.name=me -c user.email=me@localhost"
+        names = "dbt_project.yml packages.yml macros models seeds snapshots tests"
+        self._bash(f"{first}; git add {names}; git {identity} commit --quiet --allow-empty -m x")
+
+    def _bash(self, command: str) -> str:
         done = subprocess.run(
-            ["bash", "-e", "-c", command.replace("--target ci", "--target local")],
+            ["bash", "-e", "-c", command],
             cwd=self._folder,
             env=self._environment,
             text=True,
@@ -48,6 +66,7 @@ class PullRequest:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def built(self, kind: str) -> set[str]:
         """Return the models or tests that were run."""
@@ -70,17 +89,25 @@ def test_pull_request_builds_only_changed_models_without_production(
     passes(run(*BUILD_WITHOUT_TESTS))
     with proxy(warehouse.url) as served:
         nothing = PullRequest(run, served.url, tmp_path / "nothing", None)
-        nothing.step("Build and test what is changed")
+        nothing.step(BUILD)
         assert nothing.built("model") == set()
 
-        mart = PullRequest(run, served.url, tmp_path / "mart", "marts/locations.sql")
-        mart.step("Build and test what is changed")
+        mart = PullRequest(run, served.url, tmp_path / "mart", "models/marts/locations.sql")
+        output = mart.step(BUILD)
+        assert sorted(re.findall(r"START unit_test \w+::(\w+)", output)) == sorted(UNIT_TESTS)
         assert mart.built("model") == MODELS - {"calendar_days"}  # which no model reads
         tests = {"unique_locations_location_id", "users_match_documented_fields"}
         assert tests <= mart.built("test")
         assert warehouse.rows(f"select count(*) from {mart.dataset}.users") == [(100,)]
 
-        for pull_request in (nothing, mart):
+        # An override of dbt's macro, which `state:modified` does not see.
+        macro = PullRequest(
+            run, served.url, tmp_path / "macro", "macros/bigquery__get_merge_sql.sql"
+        )
+        listed = macro.step(BUILD, "ls --resource-type model --output name")
+        assert set(listed.split()) >= MODELS
+
+        for pull_request in (nothing, mart, macro):
             pull_request.step("Drop the pull request's datasets")
     named = find_names(served.requests, run.analytics, run.raw)
     assert {mart.dataset, f"{mart.dataset}_raw", f"{mart.dataset}_restricted"} <= named
@@ -88,3 +115,9 @@ def test_pull_request_builds_only_changed_models_without_production(
     datasets = {dataset.dataset_id for dataset in warehouse.client.list_datasets()}
     assert production <= datasets
     assert not [name for name in datasets if name.startswith((nothing.dataset, mart.dataset))]
+
+
+def test_files_that_build_everything_exist() -> None:
+    (command,) = (step["run"] for step in JOBS["changed"]["steps"] if step.get("name") == BUILD)
+    (names,) = re.findall(r"unseen='(.+)'", command)
+    assert all((ROOT / name).exists() for name in names.split("|"))
