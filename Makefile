@@ -37,8 +37,7 @@ $(READY): requirements/setup.txt requirements/dev.txt packages.yml dbt_project.y
 
 # It is made once: what you change in it stays, and is not committed.
 profiles.yml:
-	@cp profiles.yml.example $@
-	@echo 'Made profiles.yml from profiles.yml.example: where dbt builds; git ignores it'
+	@cp profiles.yml.example $@ && echo 'Made profiles.yml from profiles.yml.example: where dbt builds; git ignores it'
 
 # A person watches: log lines and those of dbt would only repeat what the report prints.
 demo: setup  ## load, build, test and publish 10,000 users on this machine

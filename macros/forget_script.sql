@@ -18,9 +18,9 @@
     {%- set raw_user = (users | selectattr('relation', 'equalto', raw) | first).user -%}
     {%- set epoch = "timestamp '1970-01-01 00:00:00+00'" -%}
     {#- Base finds the users in raw that it has parsed; all of raw is searched where base expires or
-        may have been built with `dev_days`. -#}
-    {%- set is_partial = var('keep_base_days') or target.name != 'prod' -%}
-    {%- set unparsed = epoch if is_partial else lookback_start() -%}
+        may be of the last `dev_days`. -#}
+    {%- set is_whole = target.name == 'prod' and not var('keep_base_days') -%}
+    {%- set unparsed = lookback_start() if is_whole else epoch -%}
     {%- set dated = users | selectattr('is_dated') | list -%}
     {%- set all = tables.failures + tables.addresses + users -%}
     declare ids array<string> default [

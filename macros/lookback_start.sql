@@ -2,11 +2,19 @@
     {#-
         The start of the look-back window, as a literal because BigQuery prunes partitions only by
         constants: `lookback_hours` before the newest row that all tables with the meta `pruned_by`
-        hold, so that no load is skipped after an outage or a run that failed half-way; the oldest
-        start if one of the tables is missing, empty or to be rebuilt. The window includes a load
-        that was held back and accepted since. One query serves the whole run: the nodes of a run share `graph`.
+        hold, so that no load is skipped after an outage or a run that failed half-way; 1970 if one
+        of the tables is missing, empty or to be rebuilt. The window includes a load that was held
+        back and accepted since. It never starts before the last `dev_days`, if that var is set. One
+        query serves the whole run: the nodes of a run share `graph`.
     -#}
-    {%- set oldest = oldest_start() -%}
+    {%- set days = keep_days('dev_days') or 0 -%}
+    {%- if days and target.name == 'prod' -%}
+        {{ exceptions.raise_compiler_error(
+            "the var `dev_days` is " ~ days ~ ", but builds for target prod read all loads: unset it"
+        ) }}
+    {%- endif -%}
+    {%- set first = as_literal(run_started_at - modules.datetime.timedelta(days=days)) -%}
+    {%- set oldest = first if days else "timestamp '1970-01-01 00:00:00+00'" -%}
     {%- if not execute or flags.FULL_REFRESH -%}
         {{ return(oldest) }}
     {%- endif -%}
@@ -26,19 +34,6 @@
         {%- do graph.update({'lookback_start': start}) -%}
     {%- endif -%}
     {{ return(graph['lookback_start']) }}
-{% endmacro %}
-
-{% macro oldest_start() %}
-    {#- The same in all nodes of a run, and the later the run, the later: tests never read more. -#}
-    {%- set days = keep_days('dev_days') -%}
-    {%- if days and target.name == 'prod' -%}
-        {{ exceptions.raise_compiler_error(
-            "the var `dev_days` is " ~ days ~ ", but builds for target prod read all loads: unset it"
-        ) }}
-    {%- endif -%}
-    {%- set epoch = "timestamp '1970-01-01 00:00:00+00'" -%}
-    {%- set start = run_started_at - modules.datetime.timedelta(days=days or 0) -%}
-    {{ return(as_literal(start) if days else epoch) }}
 {% endmacro %}
 
 {% macro lookback_query(tables, since) %}

@@ -1,7 +1,7 @@
 -- No user is lost silently: each raw user is in a mart, rejected with a reason, in an unused load,
 -- or an older version of a user in a mart. A difference is the number of lost or doubled users. A
 -- mart has the version that landed last, so the counts agree for the rows since any point in time.
-{%- set since = oldest_start() if var('dev_days') else var('tested_from') %}
+{%- set since = lookback_start() if var('dev_days') else var('tested_from') %}
 
 with
 
