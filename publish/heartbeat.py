@@ -14,14 +14,8 @@ from ingest.settings import Settings
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10
-# After 0, 2 and 4 seconds. No Retry-After: the service may request a wait of hours.
-RETRIES = Retry(
-    3,
-    backoff_factor=1,
-    status_forcelist=[429, *range(500, 600)],
-    raise_on_status=False,
-    respect_retry_after_header=False,
-)
+RETRIES = Retry(3, backoff_factor=1, status_forcelist=range(500, 600))  # after 0, 2, 4 seconds
+RETRIES.raise_on_status = RETRIES.respect_retry_after_header = False  # it may request hours
 
 
 class HeartbeatSettings(Settings):
@@ -39,13 +33,9 @@ def send_heartbeat(url: SecretStr) -> None:
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
         try:
-            response = session.get(url.get_secret_value(), timeout=TIMEOUT_SECONDS)
-        except requests.RequestException as error:
-            result = type(error).__name__  # its text contains the URL
-        else:
-            result = f"HTTP {response.status_code}"
-            if response.ok:
-                log.info("sent a heartbeat", extra=event("heartbeat"))
-                return
-    text = "the run was good, but its heartbeat was not accepted (%s): is HEARTBEAT_URL right?"
-    log.warning(text, result, extra=event("heartbeat_failed"))
+            session.get(url.get_secret_value(), timeout=TIMEOUT_SECONDS).raise_for_status()
+            log.info("sent a heartbeat", extra=event("heartbeat"))
+        except requests.RequestException as error:  # its text contains the URL
+            status = getattr(error.response, "status_code", "no response")
+            text = "the run was good, but not its heartbeat (%s, %s): is HEARTBEAT_URL right?"
+            log.warning(text, type(error).__name__, status, extra=event("heartbeat_failed"))
