@@ -63,6 +63,7 @@ pipeline:  ## the same on the BigQuery of the environment (USERS=...)
 	@dbt build --exclude-resource-type unit_test; status=$$?; printf '\n=== publish\n'; \
 		python -m publish history && { [ $$status -ne 0 ] || python -m publish csv; } && \
 		python -m publish report $(if $(HTML),--html) && exit $$status
+	@python -m publish heartbeat
 
 build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build

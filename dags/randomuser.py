@@ -27,9 +27,10 @@ PROJECT = Path(os.environ.get("RANDOMUSER_PROJECT_DIR", Path(__file__).resolve()
 BIN = os.environ.get("RANDOMUSER_BIN", PROJECT / ".venv/bin")
 RETRY_DELAY = timedelta(seconds=float(os.environ.get("RANDOMUSER_RETRY_DELAY", "60")))
 
-# A run that is triggered by hand with no logical date has no data interval: its run id is the load
-# id, so that its tasks can be cleared like those of any other run.
-LOAD_ID = "{{ dag_run.data_interval_start | ts if dag_run.data_interval_start else run_id }}"
+# The logical date of a scheduled or backfilled run is the start of its data interval. A run that is
+# triggered for a logical date gets another interval, the one before that date or before now. A run
+# without a logical date has its run id, so that its tasks can be cleared like those of any other.
+LOAD_ID = "{{ dag_run.logical_date | ts if dag_run.logical_date else run_id }}"
 
 FAILED_TASKS = (
     "{{ ti.get_task_states(dag_id=dag.dag_id, run_ids=[run_id]).get(run_id, {}).items()"
@@ -97,15 +98,21 @@ with DAG(
         make_task(
             "build", "dbt build --exclude-resource-type unit_test", minutes=60, outlets=list_marts()
         ),
-        make_task("publish", "python -m publish csv && python -m publish report", minutes=30),
+        make_task(
+            "publish",
+            "python -m publish csv && python -m publish report && python -m publish heartbeat",
+            minutes=30,
+        ),
         # Teardowns always run: also after tasks that were killed or timed out, and when somebody
-        # marks the run as failed. They do not change the state of the run: as an ordinary last
-        # task with trigger_rule="all_done", their success would mark a failed run as successful.
+        # marks the run as failed. Their success does not mark a failed run as successful, which
+        # that of an ordinary last task with trigger_rule="all_done" would. A failed `alert` fails
+        # the run, because nobody was told; `alert` tells of a failed `history`. If `history` too
+        # failed the run, Airflow would no longer look at the state of `publish`.
         make_task("history", "python -m publish history", minutes=10).as_teardown(),
         make_task(
             "alert",
             "python -m publish alert",
             minutes=30,
             env={"ALERT_FAILED_TASKS": FAILED_TASKS, "ALERT_LOAD_ID": LOAD_ID},
-        ).as_teardown(),
+        ).as_teardown(on_failure_fail_dagrun=True),
     )

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # May hold a secret: no message shows their values, and NAME_FILE may name a file with the value.
-SECRETS = ("randomuser_url", "slack_webhook_url")
+SECRETS = ("randomuser_url", "slack_webhook_url", "heartbeat_url")
 
 
 class SettingsError(ValueError):

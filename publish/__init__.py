@@ -1,1 +1,1 @@
-"""Publishes the marts: `python -m publish csv`, `history`, `report` and `alert`."""
+"""Publishes the marts: `python -m publish csv`, `history`, `report`, `alert` and `heartbeat`."""

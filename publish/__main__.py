@@ -1,12 +1,13 @@
 """Publish the marts.
 
-csv      users.csv, logins.csv and locations.csv; secrets only --with-secrets
-history  the results of the last `dbt build` and `dbt source freshness`, to the
-         table `runs`
-report   the last `dbt build`: rows in each table, test results and freshness;
-         with --html also a page with charts of the last 30 days and the users
-alert    new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or
-         to the screen
+csv        users.csv, logins.csv and locations.csv; secrets only --with-secrets
+history    the results of the last `dbt build` and `dbt source freshness`, to the
+           table `runs`
+report     the last `dbt build`: rows in each table, test results and freshness;
+           with --html also a page with charts of the last 30 days and the users
+alert      new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or
+           to the screen
+heartbeat  after a good run: requests HEARTBEAT_URL, if it is set
 """
 
 import argparse
@@ -26,6 +27,7 @@ from ingest.warehouse import connect
 from publish import csv_files
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
+from publish.heartbeat import HeartbeatSettings, send_heartbeat
 from publish.history import record_runs
 from publish.report_statistics import read_statistics
 from publish.report_status import read_status
@@ -37,10 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _build_parser().parse_args(arguments)
     logs.configure()
     try:
-        settings = (AlertSettings if flags.command == "alert" else Settings).read()
+        kinds: dict[str, type[Settings]]
+        kinds = {"alert": AlertSettings, "heartbeat": HeartbeatSettings}
+        settings = kinds.get(flags.command, Settings).read()
         logs.configure(settings.log_level)
         if isinstance(settings, AlertSettings):
             print(send_alert(settings))
+        elif isinstance(settings, HeartbeatSettings):
+            send_heartbeat(settings.heartbeat_url)
         elif flags.command == "history":
             print(record_runs(settings, flags.load_id))
         elif flags.command == "csv":
@@ -113,6 +119,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "--html", action="store_true", help="also write it with charts to report.html"
     )
     add_parser("alert", help="send what has changed since the last alert")
+    add_parser("heartbeat", help="request HEARTBEAT_URL, after a good run")
     return parser
 
 

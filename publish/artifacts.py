@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,11 @@ def read_if_complete(name: str) -> dict[str, Any] | None:
         return read_artifact(name)
     except PublishError:
         return None
+
+
+def name_nodes(results: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the name of each node by unique id, with its hash or model if two share the name."""
+    keys = [result["unique_id"] for result in results]
+    names = {key: key.split(".")[-1 if key.startswith("unit_test.") else 2] for key in keys}
+    uses = Counter(names.values())
+    return {key: name if uses[name] == 1 else key.split(".", 2)[2] for key, name in names.items()}

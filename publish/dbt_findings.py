@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from publish.artifacts import read_if_complete
+from publish.artifacts import name_nodes, read_if_complete
 from publish.causes import find_not_built
 from publish.findings import ERROR, OK, WARNING, Finding
 
 _STATES = {"fail": ERROR, "error": ERROR, "partial success": ERROR}
 _STATES |= {"runtime error": ERROR, "warn": WARNING}
+CLOCK_TOLERANCE = timedelta(minutes=5)  # between this machine and the warehouse
 
 
 def check_sources(now: datetime) -> Iterator[Finding]:
@@ -41,19 +42,25 @@ def check_sources(now: datetime) -> Iterator[Finding]:
             text, seen_at = f"{text}the check of its freshness failed", checked_at
         else:
             state, seen_at = _STATES.get(result["status"], OK), checked_at
-            text = f"source `{name}`{_describe_age(result, state)}"
+            text = f"source `{name}`"
+            if state != OK:
+                limit = result["criteria"]["error_after" if state == ERROR else "warn_after"]
+                newest = describe_newest_load(result, now)
+                text += f" is stale: {newest}, the limit is {_format_limit(limit)}"
         yield Finding(f"source:{name}", state, text, seen_at)
 
 
-def _describe_age(result: dict[str, Any], state: str) -> str:
-    if state == OK:
-        return ""
-    limit = result["criteria"]["error_after" if state == ERROR else "warn_after"]
-    # dbt writes the year 1 if the source has no row.
-    has_rows = not result["max_loaded_at"].startswith("0001-")
-    hours = result["max_loaded_at_time_ago_in_s"] / 3600
-    newest = f"its newest load is {hours:,.1f} hours old" if has_rows else "it has no recent load"
-    return f" is stale: {newest}, the limit is {_format_limit(limit)}"
+def describe_newest_load(result: dict[str, Any], now: datetime) -> str:
+    """Return how old the newest load is `now`; the result of a check of freshness knows it."""
+    if "max_loaded_at" not in result:
+        return "its newest load is not known"
+    newest = datetime.fromisoformat(result["max_loaded_at"])
+    if newest.year == 1:  # dbt's time for no row
+        return "it has no recent load"
+    age = now - newest
+    if age < -CLOCK_TOLERANCE:
+        return f"its newest load is dated in the future, {newest:%Y-%m-%d %H:%M} UTC"
+    return f"its newest load is {max(age / timedelta(hours=1), 0):,.1f} hours old"
 
 
 def check_build() -> Iterator[Finding]:
@@ -66,13 +73,13 @@ def check_build() -> Iterator[Finding]:
     statuses = {result["unique_id"]: result["status"] for result in results}
     errors = {node for node, status in statuses.items() if _STATES.get(status) == ERROR}
     parents = (read_if_complete("manifest") or {}).get("parent_map", {}) if errors else {}
-    not_built = find_not_built(statuses, errors, parents)
+    not_built, names = find_not_built(statuses, errors, parents), name_nodes(results)
     for result in results:
         if result["status"] == "skipped":
             continue  # not run: its state is unchanged
-        node_type, _, name, *_ = result["unique_id"].split(".")
+        node_type = result["unique_id"].split(".")[0].replace("_", " ")
         state = _STATES.get(result["status"], OK)
-        text = f"{node_type.replace('_', ' ')} `{name}`"
+        text = f"{node_type} `{names[result['unique_id']]}`"
         if state != OK:
             is_test = _get_kind(result) == "test"
             text += _describe_test(result) if is_test else " was not built: dbt's log says why"

@@ -11,7 +11,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from publish import dbt_findings
-from publish.artifacts import PublishError, read_artifact
+from publish.artifacts import PublishError, name_nodes, read_artifact
 from publish.csv_files import MARTS
 from publish.findings import OK, Finding
 
@@ -26,9 +26,9 @@ class Status:
     tests: list[dict[str, Any]]
     """The results of the tests in the last build, with `name` and `description`."""
     sources: list[dict[str, Any]]
-    """The results of the last check of freshness, with `name`."""
-    not_checked: str
-    """Why there are none."""
+    """The results of the last check of freshness, with `name` and `newest`, the newest load."""
+    checked: str
+    """When that was, or why it was not."""
     problems: list[Finding]
     """The errors and warnings, errors first."""
 
@@ -46,24 +46,27 @@ def read_status(client: bigquery.Client) -> Status:
     label = f"{rejected}, 3 days".replace("`", "")
     tables["rejected"] = (_count_recent(client, recent), label)
     tests = [result for result in build["results"] if result["unique_id"].startswith("test.")]
-    for test in tests:
-        test["name"] = test["unique_id"].split(".")[2]
+    for test, name in zip(tests, name_nodes(tests).values(), strict=True):
+        test["name"] = name
         test["description"] = nodes.get(test["unique_id"], {}).get("description", "")
-    sources, not_checked = [], ""
+    sources, now = [], datetime.now(UTC)
     try:
-        sources = read_artifact("sources")["results"]
+        check = read_artifact("sources")
+        sources, checked_at = check["results"], check["metadata"]["generated_at"]
+        checked = f"checked at {datetime.fromisoformat(checked_at):%Y-%m-%d %H:%M} UTC"
     except PublishError as error:
-        not_checked = str(error)
+        checked = f"not checked: {error}"
     for source in sources:
         source["name"] = ".".join(source["unique_id"].split(".")[-2:])
-    findings = [*dbt_findings.check_sources(datetime.now(UTC)), *dbt_findings.check_build()]
+        source["newest"] = dbt_findings.describe_newest_load(source, now)
+    findings = [*dbt_findings.check_sources(now), *dbt_findings.check_build()]
     problems = [finding for finding in findings if finding.state != OK]
     return Status(
         tables,
         datetime.fromisoformat(build["generated_at"]),
         tests,
         sources,
-        not_checked,
+        checked,
         sorted(problems, key=lambda finding: finding.state),
     )
 

@@ -38,11 +38,6 @@ def _wrap(row: str) -> str:
 
 
 def _format_freshness(status: Status) -> list[str]:
-    if status.not_checked:
-        return ["freshness", _wrap(f"not checked: {status.not_checked}")]
-    lines = ["freshness"]
-    for source in status.sources:
-        age = source.get("max_loaded_at_time_ago_in_s")
-        newest = f"newest load {age / 3600:,.1f} hours ago" if age is not None else "not known"
-        lines.append(f"  {source['name']}: {source['status']}, {newest}")
+    lines = ["freshness", _wrap(status.checked)]
+    lines += [f"  {each['name']}: {each['status']}, {each['newest']}" for each in status.sources]
     return lines

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("database", "project")
 FILE = ROOT / "dags/randomuser.py"
 TASKS = ["ingest", "freshness", "build", "publish", "history", "alert"]
 AT_FIVE = datetime(2026, 1, 1, 5, tzinfo=UTC)
-FROM_FOUR = "2026-01-01T04:00:00+00:00"
+FROM_FIVE = "2026-01-01T05:00:00+00:00"
 
 
 def load_dag() -> Any:
@@ -71,25 +71,26 @@ def test_second_run_of_an_interval_changes_nothing(project: Project) -> None:
     assert run.state == "success"
     assert read_states(run) == dict.fromkeys(TASKS, "success")
     assert [call[0] for call in project.read_calls()] == [
-        f"python -m ingest --load-id {FROM_FOUR}",
+        f"python -m ingest --load-id {FROM_FIVE}",
         "dbt source freshness",
         "dbt build --exclude-resource-type unit_test",
         "python -m publish csv",
         "python -m publish report",
+        "python -m publish heartbeat",
         "python -m publish history",
         "python -m publish alert",
     ]
     exported = (project.folder / "exports/users.csv").read_bytes()
     before = read_marts(project)
-    assert project.count_loads() == [[FROM_FOUR, 100]]
+    assert project.count_loads() == [[FROM_FIVE, 100]]
     assert len(before) == 300
     recorded = "select distinct command, load_id from {raw}.runs order by 1"
-    assert project.query_rows(recorded) == [["build", FROM_FOUR], ["source freshness", FROM_FOUR]]
+    assert project.query_rows(recorded) == [["build", FROM_FIVE], ["source freshness", FROM_FIVE]]
 
     again = load_dag().test(logical_date=AT_FIVE)
     assert again.state == "success"
     assert read_marts(project) == before
-    assert project.count_loads() == [[FROM_FOUR, 100]]
+    assert project.count_loads() == [[FROM_FIVE, 100]]
     assert (project.folder / "exports/users.csv").read_bytes() == exported
 
 
@@ -120,7 +121,7 @@ def test_killed_ingest_is_retried_and_lands_once(
         )
     assert run.state == "success"
     assert len(project.read_calls()) == 2
-    assert project.count_loads() == [[FROM_FOUR, 100]]
+    assert project.count_loads() == [[FROM_FIVE, 100]]
 
 
 @contextmanager
@@ -173,4 +174,12 @@ def test_alert_receives_failed_tasks_and_run_fails(
     *failed, history, alert = project.read_calls()
     assert history[0] == "python -m publish history"
     assert len([call for call in failed if call[0].startswith(command)]) == len(failed) == 4
-    assert (alert[0], *alert[-2:]) == ("python -m publish alert", failing, FROM_FOUR)
+    assert (alert[0], *alert[-2:]) == ("python -m publish alert", failing, FROM_FIVE)
+
+
+def test_run_fails_if_its_alert_was_not_sent(project: Project) -> None:
+    project.replace_commands("*alert) exit 1;;")
+    others = TASKS[:-1]
+    run = load_dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(others))
+    assert read_states(run) == {**dict.fromkeys(others, "success"), "alert": "failed"}
+    assert run.state == "failed"

@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ class AlertHost:
 
         def change(artifact: dict[str, Any]) -> None:
             (result,) = artifact["results"]
-            result |= {"status": status, "max_loaded_at_time_ago_in_s": hours * 3600}
+            newest = datetime.now(UTC) - timedelta(hours=hours)
+            result |= {"status": status, "max_loaded_at": newest.isoformat()}
 
         self.rewrite_artifact("sources", change)
 

@@ -13,7 +13,7 @@ from publish.alert import changed_findings, find_recoveries, format_message
 from publish.alert_state import SentAlert
 from publish.artifacts import FILES
 from publish.causes import name_effects
-from publish.dbt_findings import check_build, check_sources
+from publish.dbt_findings import check_build, check_sources, describe_newest_load
 from publish.findings import ERROR, OK, WARNING, Finding, compare_builds, find_failed_tasks
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -182,13 +182,31 @@ def test_test_results_have_rows_and_stored_table(write_artifact: WriteArtifact) 
         ("test.shown", {"status": "warn", "failures": 1, "rows": ["load_id=7", "load_id=8"]}),
         ("test.broken", {"status": "error"}),
         ("test.good", {"status": "pass"}),
-        ("unit_test.broken", {"status": "error"}),
+        ("unit_test.users.newest", {"status": "error"}),
     )
     assert read_build_lines() == [
         "error: test `broken` could not be run: dbt's log says why",
         "error: test `stored` failed: 1,234 rows, stored in `p.d.t`",
-        "error: unit test `broken` could not be run: dbt's log says why",
+        "error: unit test `newest` could not be run: dbt's log says why",
         "warning: test `shown` warns: 1 row: load_id=7",
+    ]
+
+
+def test_tests_of_the_same_name_are_told_apart(write_artifact: WriteArtifact) -> None:
+    generic = [
+        "test.randomuser.is_even.1a",
+        "test.randomuser.is_even.2b",
+        "test.randomuser.is_odd.3c",
+    ]
+    unit = [f"unit_test.randomuser.{model}.keeps_latest" for model in ("logins", "users")]
+    results = [{"unique_id": unique_id, "status": "error"} for unique_id in generic + unit]
+    write_artifact("build", generated_at=NOW.isoformat(), results=results)
+    assert [line.split("`")[1] for line in read_build_lines()] == [
+        "is_even.1a",
+        "is_even.2b",
+        "is_odd",
+        "logins.keeps_latest",
+        "users.keeps_latest",
     ]
 
 
@@ -323,6 +341,20 @@ def test_stale_source_names_age_and_limit(write_artifact: WriteArtifact) -> None
     assert read_source_line() == f"warning: {stale} 7.0 hours old, the limit is 6 hours"
     set_sources(write_artifact, make_freshness("error", 25))
     assert read_source_line() == f"error: {stale} 25.0 hours old, the limit is 1 day"
+
+
+@pytest.mark.parametrize(
+    ("newest", "text"),
+    [
+        (NOW - 80 * HOUR, "its newest load is 80.0 hours old"),  # the check says 0.0 hours
+        (NOW + timedelta(seconds=20), "its newest load is 0.0 hours old"),
+        (NOW + 48 * HOUR, "its newest load is dated in the future, 2026-01-03 12:00 UTC"),
+        (datetime(1, 1, 1, tzinfo=UTC), "it has no recent load"),
+    ],
+)
+def test_age_of_newest_load_is_that_of_now(newest: datetime, text: str) -> None:
+    result = make_freshness("pass", 0) | {"max_loaded_at": newest.isoformat()}
+    assert describe_newest_load(result, NOW) == text
 
 
 def test_messages_of_dbt_are_never_sent(write_artifact: WriteArtifact) -> None:
