@@ -10,7 +10,7 @@ from requests import RequestException
 from ingest.logs import to_one_line
 
 _ACCESS = "check that GOOGLE_CLOUD_PROJECT is right and that this account may write there"
-_LOG_IN = "`gcloud auth application-default login`, or a key file in GOOGLE_APPLICATION_CREDENTIALS"
+_LOG_IN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 _NEXT_STEPS = {  # by the reason that BigQuery gives
     "accessDenied": _ACCESS,
     "notFound": _ACCESS,
