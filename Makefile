@@ -53,10 +53,10 @@ demo: setup  ## load, build, test and publish 10,000 users on this machine
 # What a schedule runs, against the BigQuery that the environment names. The history is recorded and
 # the report printed whatever the result of the build. Unit tests test the SQL, not the data: `make
 # test` runs them.
-pipeline: export LOAD_ID := $(shell date -u +manual-%Y%m%dT%H%M%SZ-$$$$)
+pipeline: export LOAD_ID := $(or $(value LOAD_ID),$(shell date -u +manual-%Y%m%dT%H%M%SZ-$$$$))
 pipeline:  ## the same on the BigQuery of the environment (USERS=...)
 	$(STEP) 'load'
-	python -m ingest --load-id '$(LOAD_ID)' $(if $(USERS),--users $(USERS))
+	python -m ingest --load-id "$$LOAD_ID" $(if $(USERS),--users $(USERS))
 	$(STEP) 'check freshness'
 	dbt source freshness
 	$(STEP) 'build and test'

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from http.client import responses
 from random import uniform
 from threading import Thread
 from time import monotonic, sleep
@@ -20,8 +21,8 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from ingest.logs import event, to_one_line
-from ingest.response import Page, SourceError, hide_users, parse_page
+from ingest.logs import event, redact, to_one_line
+from ingest.response import Page, SourceError, describe, parse_page
 
 log = logging.getLogger(__name__)
 PAGE_USERS = 1_000  # the API allows 5,000; smaller pages keep memory and retries small
@@ -31,6 +32,7 @@ UNREACHED_SECONDS = 30  # for retries of an API that never responded: its URL is
 UNREACHED_HINT = "; check that RANDOMUSER_URL is right and that this machine can reach it"
 MAX_WAIT_SECONDS = 60  # between two tries, unless Retry-After requests more
 MAX_RESPONSE_BYTES = 64 * 2**20  # a page of 1,000 users is 1.2 MB, the largest page 6 MB
+HEX = re.compile(r"[0-9a-fx.-]{0,40}")  # seeds of the API and of loads; other text may be a user's
 RETRYABLE_STATUSES = {429, 500, 502, 503, 504}
 
 
@@ -58,10 +60,11 @@ def fetch_pages(
                 body = fetcher.fetch(url, parameters)
             except SourceError as error:
                 raise SourceError(f"requested {requested}, received {error}") from None
-            page = parse_page(body, f"the response for {requested}")
+            page = parse_page(body, f"the response for {requested}", fetcher.media_type)
             expected = (seed, size, number, version[1] if version else DEFAULT_VERSION)
             if (received := msgspec.structs.astuple(page.info)) != expected:
-                mismatch = f"expected (seed, users, page, version) {expected}, received {received}"
+                shown = tuple(v if HEX.fullmatch(str(v)) else "(not shown)" for v in received)
+                mismatch = f"expected (seed, users, page, version) {expected}, received {shown}"
                 raise SourceError(f"requested {requested}: {mismatch}")
             seconds = round(monotonic() - started, 3)
             fetched = event("fetched", page=number, users=size, seconds=seconds)
@@ -73,7 +76,7 @@ class RetryableError(Exception):
     """A try failed, the next may succeed; `retry_after`: seconds to wait that the API requests."""
 
     def __init__(self, reason: str, body: str = "", retry_after: float = 0) -> None:
-        super().__init__(f"{reason}, {body!r}" if body else reason)
+        super().__init__(f"{reason}; read {body}" if body else reason)
         self.reason, self.retry_after = reason, retry_after
 
 
@@ -84,7 +87,7 @@ class PageFetcher(requests.Session):
         super().__init__()
         self.headers["Accept-Encoding"] = "identity"  # the size limit is for bytes as sent
         self._seconds, self._response_seconds = seconds, min(RESPONSE_SECONDS, seconds / 4)
-        self._is_reached = False
+        self._is_reached, self.media_type = False, ""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return None, or requests would read the whole body of a redirect."""
@@ -130,6 +133,7 @@ class PageFetcher(requests.Session):
         try:
             with self.get(url, params=parameters, timeout=timeout, stream=True) as response:
                 self._is_reached, reason = True, "no complete response"
+                self.media_type = response.headers.get("Content-Type", "")
                 future.set_result(_read_body(response))
         except (requests.RequestException, HTTPError) as error:
             future.set_exception(RetryableError(f"{reason} ({_find_cause(error)})"))
@@ -138,18 +142,24 @@ class PageFetcher(requests.Session):
 
 
 def _read_body(response: requests.Response) -> bytes:
-    status, headers = f"HTTP {response.status_code} {response.reason}", response.headers
-    if response.status_code != requests.codes.ok:
+    code, headers = response.status_code, response.headers
+    status = f"HTTP {code} {responses.get(code, '')}".strip()
+    if code != requests.codes.ok:
         if target := headers.get("Location"):
-            raise SourceError(f"{status}, a redirect to {target[:200]!r}, which is not followed")
-        excerpt = str(hide_users(response.raw.read1(200)), "utf-8", "replace")
+            host = (
+                "".join(re.findall(r"^https?://[\w.:-]{1,100}", redact(target))) or "another path"
+            )
+            raise SourceError(f"{status}, a redirect to {host}: not followed, check RANDOMUSER_URL")
+        excerpt = describe(response.raw.read1(4_096), headers.get("Content-Type", ""))
         retry_after = 0.0
-        if response.status_code not in RETRYABLE_STATUSES:
-            raise SourceError(f"{status}, {excerpt!r}")
+        if code not in RETRYABLE_STATUSES:
+            raise SourceError(f"{status}; read {excerpt}")
         with suppress(HTTPError, ValueError, OverflowError):  # neither seconds nor a date
-            retry_after = Retry().parse_retry_after(headers.get("Retry-After", "0"))
+            parser = Retry(retry_after_max=10**9)  # by default it returns 6 hours for a longer time
+            retry_after = parser.parse_retry_after(headers.get("Retry-After", "0"))
         raise RetryableError(status, excerpt, retry_after)
-    if encoding := headers.get("Content-Encoding"):
+    encoding = headers.get("Content-Encoding", "")
+    if encoding.lower() not in ("", "identity"):
         raise SourceError(f"a response in {encoding[:50]!r}, which was not requested")
     body = bytearray()
     for chunk in response.iter_content(65_536):
@@ -161,4 +171,7 @@ def _read_body(response: requests.Response) -> bytes:
 
 def _find_cause(error: BaseException) -> str:
     # The outer exceptions of requests and urllib3 only repeat the innermost one.
-    return _find_cause(error.__context__) if error.__context__ else to_one_line(error)
+    if error.__context__:
+        return _find_cause(error.__context__)
+    # Errors other than the system's quote what the server sent.
+    return to_one_line(error) if isinstance(error, OSError) else type(error).__name__

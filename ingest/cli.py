@@ -8,37 +8,35 @@ replay of files gets a load id from their content.
 import argparse
 import logging
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from time import monotonic
 from uuid import uuid4
 
-from google.api_core.exceptions import ClientError, Forbidden, NotFound, Unauthorized
-from google.auth.exceptions import GoogleAuthError
+from google.api_core.exceptions import NotFound
 from google.cloud.bigquery import QueryJobConfig
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ingest import __version__, api, logs, replay, tables
+from ingest.errors import explain
 from ingest.logs import event
 from ingest.response import SourceError
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import CLIENT_ERRORS, LandingError, LoadIdTakenError, Warehouse
+from ingest.warehouse import normalize_load_id as normalize
 
 log = logging.getLogger(__name__)
-_BIGQUERY = "BigQuery refused or did not answer: {error}; {unfinished}"
-_ACCESS = "check that GOOGLE_CLOUD_PROJECT is right and that this account may write there"
-_ACCESS_ERRORS = (Unauthorized, Forbidden, NotFound, GoogleAuthError)
 # The exit status and the line for each error that ends a run. The first match counts.
 _FAILURES = (
     (SettingsError, 2, "wrong settings: {error}"),
     (SourceError, 1, "{error}; nothing was landed"),
     (LoadIdTakenError, 2, "{error}"),
     (LandingError, 1, "{error}"),
-    (_ACCESS_ERRORS, 1, f"{_BIGQUERY}{_ACCESS}{{again}}"),
-    (ClientError, 1, f"{_BIGQUERY}fix what the error names{{again}}"),
-    (CLIENT_ERRORS, 1, f"{_BIGQUERY}check BigQuery, or BIGQUERY_EMULATOR_HOST if set{{again}}"),
+    (CLIENT_ERRORS, 1, "BigQuery refused or did not answer: {error}; {next_step}"),
+    (OSError, 1, "{error}; {next_step}"),
     (KeyboardInterrupt, 130, "interrupted; to finish the load, run it again with --load-id {id}"),
 )
 
@@ -47,8 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the loader: 0 landed now or before, 1 failed and nothing landed, 2 wrong usage."""
     flags = _parse_arguments(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl-C
-    load_id = flags.accept or flags.set_aside or flags.load_id
-    load_id = load_id or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+    given = flags.accept or flags.set_aside or flags.load_id
+    given = given or f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+    load_id = normalize(given)
     logs.configure()
     logs.bind_context(load_id=load_id)
     try:
@@ -62,16 +61,16 @@ def main(arguments: list[str] | None = None) -> int:
         if flags.list:
             print(_list_loads(Warehouse(settings)))
         elif decision := "accepted" if flags.accept else "set aside" if flags.set_aside else "":
-            print(_decide(Warehouse(settings, load_id), load_id, decision))
+            print(_decide(Warehouse(settings, load_id), given, decision))
         else:
             print(_load(flags, load_id, settings))
         return 0
     except BaseException as error:
-        is_load = not (flags.list or flags.accept or flags.set_aside)
-        texts = {"error": logs.to_one_line(error), "id": quote(load_id)}
-        texts["unfinished"] = "the load is not finished: " if is_load else ""
-        again = f", then run the load again with --load-id {quote(load_id)}"
-        texts["again"] = again if is_load else ""
+        text, next_step = explain(error)
+        if not (flags.list or flags.accept or flags.set_aside):
+            next_step = f"the load is not finished: {next_step}, then run the load again with "
+            next_step += f"--load-id {quote(load_id)}"
+        texts = {"error": text, "next_step": next_step, "id": quote(load_id)}
         for kinds, status, line in _FAILURES:
             if isinstance(error, kinds):
                 return logs.report_failure("ingest", line.format_map(texts), status)
@@ -90,39 +89,48 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
     started = monotonic()
     start = event("started", users=requested, source=source)
     log.info("started load %s", load_id, extra=start)
-    table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users\n  load {load_id}"
+    table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users\n  load "
     bar = tqdm(pages, total=total, unit="page", disable=None)  # None: only on a terminal
     with logging_redirect_tqdm(), bar:  # prints log lines above the bar
         if flags.dry_run:
             users = sum(len(page.users) for page in bar)
-            return f"Would load {users:,} users into {table}; nothing was landed"
+            return f"Would load {users:,} users into {table}{load_id}; nothing was landed"
         warehouse = Warehouse(settings, load_id)
         warehouse.create_tables()
+        load_id = warehouse.find_spelling(flags.load_id or load_id)
         landed = warehouse.count_landed(load_id)
         if landed is not None:
             users = requested or sum(len(page.users) for page in bar)
             warehouse.check_landed(load_id, landed, users)
             log.info("the load landed before", extra=event("already_loaded", users=landed.users))
-            return f"Already loaded: {landed.users:,} users in {table}; nothing to do"
+            return f"Already loaded: {landed.users:,} users in {table}{load_id}; nothing to do"
         landed = warehouse.land(load_id, iter(bar), requested, logs.redact(source))
     seconds = round(monotonic() - started, 3)
     end = event("landed", **landed._asdict(), seconds=seconds)
     log.info("landed %d users in %.1f s", landed.users, seconds, extra=end)
     left_out = f"; left out as forgotten: {landed.forgotten:,}" if landed.forgotten else ""
-    return f"Loaded {landed.users:,} users into {table}{left_out}"
+    return f"Loaded {landed.users:,} users into {table}{load_id}{left_out}"
 
 
 def _list_loads(warehouse: Warehouse) -> str:
     lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load"]
-    for row in warehouse.query(tables.LAST_LOADS):
-        columns = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  {row.api_version:<4}"
-        lines.append(f"{columns}  {row.decision or '':<9}  {row.load_id}\n  from {row.source}")
-    return "\n".join(lines)
+    with suppress(NotFound):
+        for row in warehouse.query(tables.LAST_LOADS):
+            columns = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  "
+            columns += f"{row.api_version:<4}  {row.decision or '':<9}  "
+            lines.append(f"{columns}{row.load_id}\n  from {row.source}")
+    nothing = f"No load has landed in {warehouse.dataset} (GOOGLE_CLOUD_PROJECT, RAW_DATASET)"
+    return "\n".join(lines) if lines[1:] else nothing
 
 
 def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
-    warehouse.create_tables()  # a ledger of an earlier version lacks the columns
-    if warehouse.count_landed(load_id) is None:
+    landed = None
+    with suppress(NotFound):
+        warehouse.client.get_table(warehouse.loads, retry=warehouse.retry)  # create no dataset
+        warehouse.create_tables()  # a ledger of an earlier version lacks the columns
+        load_id = warehouse.find_spelling(load_id)
+        landed = warehouse.count_landed(load_id)
+    if landed is None:
         missing = f"{warehouse.loads} has no load {load_id}: nothing was {decision}"
         raise LandingError(f"{missing}; `python -m ingest --list` shows the last loads")
     warehouse.query(tables.DECIDE, load_id=load_id, decision=decision)
@@ -147,9 +155,10 @@ def _check(settings: Settings) -> int:
     ):
         try:
             print(logs.redact(f"ok       {requirement}: {check(settings)}"), flush=True)
-        except (SourceError, *CLIENT_ERRORS, OSError) as error:
-            status = 1
-            print(logs.redact(f"MISSING  {requirement}: {logs.to_one_line(error)}"), flush=True)
+        except (SourceError, LandingError, *CLIENT_ERRORS) as error:
+            status, (text, next_step) = 1, explain(error)
+            text += f"; {next_step}" if isinstance(error, CLIENT_ERRORS) else ""
+            print(logs.redact(f"MISSING  {requirement}: {text}"), flush=True)
             if check is _check_credentials:
                 break
     return status
@@ -182,7 +191,7 @@ def _check_dataset(settings: Settings) -> str:
     except NotFound:
         return f"{name} does not exist; the first load creates it with roles/bigquery.user"
     if location != client.location:
-        raise OSError(f"{name} is in {location}, but BIGQUERY_LOCATION is {client.location}")
+        raise LandingError(f"{name} is in {location}, but BIGQUERY_LOCATION is {client.location}")
     table = f"{name}.landing_{uuid4().hex}"
     client.create_table(tables.define_staging(table), retry=retry)
     client.delete_table(table, retry=retry, not_found_ok=True)
@@ -194,18 +203,22 @@ def _parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add, add_choice = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("--version", action="version", version=f"randomuser {__version__}")
-    add(
-        "--load-id", type=_parse_load_id, help="id of the load; a scheduler gives its data interval"
-    )
+    load_id = "id of the load; of a scheduler: the start of its data interval, 2026-01-01T00 (UTC)"
+    add("--load-id", type=_parse_load_id, help=load_id)
     add_choice("--users", type=int, help="number of users to request (RANDOMUSER_USERS, 1000)")
-    add_choice("--from-file", type=Path, nargs="+", metavar="FILE", help="load saved responses")
+    from_file = "load saved responses, as the newest versions of their users, however old they are"
+    add_choice("--from-file", type=Path, nargs="+", metavar="FILE", help=from_file)
     add_choice("--list", action="store_true", help="show the last loads, land nothing")
     accept, set_aside = "load a held-back load into the marts", "keep a load out of the marts"
     add_choice("--accept", type=_parse_load_id, metavar="LOAD_ID", help=accept)
     add_choice("--set-aside", type=_parse_load_id, metavar="LOAD_ID", help=set_aside)
     add_choice("--check", action="store_true", help="show what is missing, land nothing")
     add("--dry-run", action="store_true", help="fetch and validate each response, land nothing")
-    return parser.parse_args(arguments)
+    flags = parser.parse_args(arguments)
+    is_load = not (flags.list or flags.accept or flags.set_aside or flags.check)
+    if not is_load and (flags.dry_run or flags.load_id):
+        parser.error("--dry-run and --load-id are of a load: nothing was done")
+    return flags
 
 
 def _parse_load_id(text: str) -> str:

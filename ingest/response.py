@@ -4,9 +4,12 @@ The format is that of randomuser.me/documentation#format. The loader does not re
 a user and keeps them as they were sent, byte for byte.
 """
 
+import re
 from codecs import BOM_UTF8
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,10 +18,20 @@ class SourceError(RuntimeError):
     """The API or a file gave no valid response; the text says what was requested and received."""
 
 
-def hide_users(body: bytes) -> bytes:
-    """Return a wrong `body` for a message, or a note in its place if it may hold users."""
-    may_hold_users = b'"results"' in body or b'"login"' in body
-    return b"(not shown: it may hold passwords)" if may_hold_users else body
+# Both can hold no user: a text and nothing else, and the title of a page (in XML it is Ms or Mr).
+_ERROR = dict[Literal["error"], Annotated[str, msgspec.Meta(max_length=200)]]
+_TITLE = re.compile(rb"(?is)\s*<(!doctype )?html\b((?!<body).){0,2000}?<title>([^<]{1,200})</title")
+
+
+def describe(body: bytes, media_type: str) -> str:
+    """Return the length and type of a wrong `body`; of its text only what can hold no user."""
+    known_type = re.match(r"[a-z]+/[a-z0-9.+-]{1,60}", media_type, re.I)
+    text = f"{len(body):,} bytes" + (f" of {known_type[0]}" if known_type else "")
+    if title := _TITLE.match(body):
+        return f"{text}: page {str(title[3], 'utf-8', 'replace').strip()!r}"
+    with suppress(ValueError, LookupError, RecursionError):
+        text += f": error {msgspec.json.decode(body, type=_ERROR)['error']!r}"
+    return text
 
 
 class Info(msgspec.Struct):
@@ -38,8 +51,8 @@ class Page(msgspec.Struct):
     fetched_at: datetime = msgspec.field(default_factory=partial(datetime.now, UTC), name="-")
 
 
-def parse_page(body: bytes, origin: str) -> Page:
-    """Parse the `body` of a response into its users; `origin` names it in a SourceError."""
+def parse_page(body: bytes, origin: str, media_type: str = "") -> Page:
+    """Parse the `body` of a response into its users; a SourceError names `origin` and its type."""
     body = body.removeprefix(BOM_UTF8)  # an editor may have added it to a saved response
     try:
         str(body, "utf-8")  # msgspec does not decode users, so it does not check their bytes
@@ -47,8 +60,8 @@ def parse_page(body: bytes, origin: str) -> Page:
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
         formats = ("JSON", "in the format of the randomuser API")
         expected = formats[isinstance(error, msgspec.ValidationError)]
-        start = f"it starts with: {hide_users(body)[:60]!r}"
-        raise SourceError(f"{origin} is not {expected}: {error}; {start}") from None
+        received = f"read {describe(body, media_type)}"
+        raise SourceError(f"{origin} is not {expected}: {error}; {received}") from None
     except RecursionError:
         raise SourceError(f"{origin} is nested too deeply to be parsed") from None
     if not page.users:

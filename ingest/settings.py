@@ -46,6 +46,8 @@ class Settings(BaseSettings):
             problems = []
             for error in validation.errors():
                 name, text = str(error["loc"][0]), str(error["msg"])
+                if error["type"] == "string_pattern_mismatch":
+                    text = f"is not like {cls.model_fields[name].default!r}"
                 if name not in SECRETS:
                     text += f", got {error['input']!r}"
                 if error["type"] == "missing":

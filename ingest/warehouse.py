@@ -36,6 +36,8 @@ CLIENT_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException)  # raised by
 # the two statements is finished if it runs again within this time.
 RECOVERY_WINDOW = timedelta(days=30)
 Values = dict[str, Any]  # of the parameters of a statement
+# The start of a data interval. Other texts that Python reads as a time may be any load id.
+_TIME = re.compile(r"(?a)\d{4}-\d\d-\d\d([T ]\d\d(:\d\d){0,2}(\.\d{1,6})?(Z|[+-]\d\d(:\d\d)?)?)?")
 _TYPES = {str: "STRING", int: "INT64", type(None): "INT64", datetime: "TIMESTAMP"}
 
 
@@ -52,6 +54,15 @@ class Landed(NamedTuple):
 
     users: int
     forgotten: int
+
+
+def normalize_load_id(load_id: str) -> str:
+    """Return a time in UTC as Airflow writes it (2026-01-01T00:00:00+00:00), other ids as given."""
+    with suppress(ValueError, OverflowError):  # such as 2026-02-30
+        if _TIME.fullmatch(load_id):
+            start = datetime.fromisoformat(load_id)
+            return start.replace(tzinfo=start.tzinfo or UTC).astimezone(UTC).isoformat()
+    return load_id
 
 
 def connect(settings: Settings, load_id: str = "") -> Client:
@@ -102,6 +113,11 @@ class Warehouse:
         for column in missing if known else []:
             definition = f"{column.name} {column.field_type}"
             self.query(f"alter table `{self.loads}` add column if not exists {definition}")
+
+    def find_spelling(self, load_id: str) -> str:
+        """Return `load_id` normalized, or as given if an older version landed it like that."""
+        normalized = normalize_load_id(load_id)
+        return load_id if load_id != normalized and self.count_landed(load_id) else normalized
 
     def count_landed(self, load_id: str) -> Landed | None:
         """Return what the ledger says about a load; None if the load is not in it."""

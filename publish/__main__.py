@@ -22,8 +22,9 @@ from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 
 from ingest import __version__, logs
+from ingest.errors import explain
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import connect
+from ingest.warehouse import connect, normalize_load_id
 from publish import csv_files
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
@@ -61,8 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     except PublishError as error:
         message, status = str(error), 1
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        reason = " ".join(str(error).split())[:500]
-        message, status = f"BigQuery refused or did not answer: {reason}", 1
+        message, status = f"BigQuery refused or did not answer: {'; '.join(explain(error))}", 1
     except OSError as error:  # after RequestException, which is an OSError too
         message, status = f"cannot write {error.filename}: {error.strerror}", 1
     return logs.report_failure("publish", message, status)
@@ -111,9 +111,8 @@ def _build_parser() -> argparse.ArgumentParser:
         "--with-secrets", action="store_true", help="also write passwords, salts and hashes"
     )
     history = add_parser("history", help="record the last runs of dbt")
-    history.add_argument(
-        "--load-id", default=os.environ.get("LOAD_ID", ""), help="the load before them (LOAD_ID)"
-    )
+    load_id, help_text = os.environ.get("LOAD_ID", ""), "the load before them (LOAD_ID)"
+    history.add_argument("--load-id", type=normalize_load_id, default=load_id, help=help_text)
     summary = add_parser("report", help="print a summary of the last run", parents=[folder])
     summary.add_argument(
         "--html", action="store_true", help="also write it with charts to report.html"

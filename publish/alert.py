@@ -16,6 +16,7 @@ from google.auth.exceptions import GoogleAuthError
 from pydantic import Field, SecretStr
 from requests import RequestException
 
+from ingest.errors import explain
 from ingest.logs import event
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import Warehouse
@@ -90,7 +91,7 @@ def _send_changes(settings: AlertSettings, now: datetime) -> str:
     except (GoogleAPIError, RequestException) as error:
         raise PublishError(
             f"Slack accepted the message, but {table} could not be written, so the message will be "
-            f"sent again: {' '.join(str(error).split())[:500]}"
+            f"sent again: {'; '.join(explain(error))}"
         ) from None
     log.info(
         "posted %d changes to Slack", len(changes), extra=event("posted", changes=len(changes))

@@ -110,12 +110,15 @@ CASES = {
     "a header of one byte per 20 ms, once": once(faulty_api.drip_header),
     "a body cut short, twice": twice(faulty_api.cut_body),
     "a chunked body without its last chunk, twice": twice(faulty_api.cut_last_chunk, is_slow=True),
-    "429, always": always(send_status(429), 'HTTP 429 Too Many Requests, \'{"error": "not now"}\''),
-    "429 with a Retry-After of an hour": always(
-        send_status(429, Retry_After=3600), 'HTTP 429 Too Many Requests, \'{"error": "not now"}\''
+    "429, always": always(
+        send_status(429), "HTTP 429 Too Many Requests; read 20 bytes: error 'not now'"
     ),
-    "500, always": always(send_status(500), "HTTP 500 Internal Server Error, ", is_slow=True),
-    "503, always": always(send_status(503), "HTTP 503 Service Unavailable, ", is_slow=True),
+    "429 with a Retry-After of an hour": always(
+        send_status(429, Retry_After=3600),
+        "HTTP 429 Too Many Requests; read 20 bytes: error 'not now'",
+    ),
+    "500, always": always(send_status(500), "HTTP 500 Internal Server Error; read ", is_slow=True),
+    "503, always": always(send_status(503), "HTTP 503 Service Unavailable; read ", is_slow=True),
     "connection reset, always": always(
         faulty_api.reset_connection, "Connection reset by peer)", is_slow=True
     ),
@@ -128,7 +131,7 @@ CASES = {
     "a body cut short, always": always(
         faulty_api.cut_body, "no complete response (IncompleteRead", is_slow=True
     ),
-    "another protocol": always(faulty_api.send_smtp, "no response (220 mail.example.com)"),
+    "another protocol": always(faulty_api.send_smtp, "no response (BadStatusLine)"),
     "HTML with status 200": Case(send(b"<html>down</html>"), "is not JSON: "),
     "an empty body": Case(send(b""), "is not JSON: "),
     "truncated JSON with its right Content-Length": Case(
@@ -148,12 +151,10 @@ CASES = {
         ),
         "is nested too deeply to be parsed",
     ),
-    "an `error` object": Case(
-        send(b'{"error": "Uh oh"}'), """it starts with: b'{"error": "Uh oh"}'"""
-    ),
+    "an `error` object": Case(send(b'{"error": "Uh oh"}'), "read 18 bytes: error 'Uh oh'"),
     "an `error` of three lines and a megabyte": Case(
         send(json.dumps({"error": "Uh\n\x1b[31m\noh" + "." * 10**6}).encode()),
-        r"""it starts with: b'{"error": "Uh\\n\\u001b[31m\\noh....""",
+        "Object missing required field `info`; read 1,000,031 bytes",
     ),
     "no users, as in an outage": Case(
         change_json(lambda page: (page["results"].clear(), page["info"].update(results=0))),

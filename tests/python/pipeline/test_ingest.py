@@ -1,9 +1,12 @@
 """`python -m ingest` as a command, with the embedded BigQuery and the fake API."""
 
 import json
+import os
 import re
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from support.warehouse import Warehouse as Tables
 
 from ingest import __version__, api, replay, tables
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import Warehouse
+from ingest.warehouse import Warehouse, normalize_load_id
 from publish.alert_state import ALERTS
 from publish.history import RUNS
 
@@ -246,8 +249,12 @@ def test_flags_override_environment_and_environment_overrides_env_file(
         ([], {"RANDOMUSER_USERS": "0"}, "RANDOMUSER_USERS: "),
         ([], {"RETRY_SECONDS": "0"}, "RETRY_SECONDS: "),
         ([], {"GOOGLE_CLOUD_PROJECT": ""}, "GOOGLE_CLOUD_PROJECT: "),
+        *(
+            ([*flags, *other], {}, "--dry-run and --load-id are of a load: nothing was done")
+            for flags in (["--dry-run"], ["--load-id", "x"])
+            for other in (["--list"], ["--check"], ["--accept", "x"], ["--set-aside", "x"])
+        ),
     ],
-    ids=["unknown flag", "0 users", "cut flag", "0 users set", "0 seconds", "no project"],
 )
 def test_wrong_usage_exits_with_2_and_names_problem(
     run: Run, read_loads: ReadLoads, flags: list[str], environment: dict[str, str], message: str
@@ -305,7 +312,7 @@ def test_check_reports_each_requirement_and_lands_nothing(
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line[:9] for line in done.stdout.splitlines()] == ["ok       "] * 5
     assert f"{raw} does not exist; the first load creates it" in done.stdout
-    assert raw not in [dataset.dataset_id for dataset in warehouse.client.list_datasets()]
+    assert raw not in read_datasets(warehouse)
 
     read_output(run("ingest", "--users", "1"))
     before = read_loads()
@@ -323,3 +330,115 @@ def test_check_reports_each_requirement_and_lands_nothing(
     missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING  ")]
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert [line[9:].split()[0].rstrip(":") for line in missing] == ["API", "queries", "raw"]
+
+
+def read_datasets(warehouse: Tables) -> list[str]:
+    return [dataset.dataset_id for dataset in warehouse.client.list_datasets()]
+
+
+def test_empty_warehouse_is_named_and_stays_empty(run: Run, raw: str, warehouse: Tables) -> None:
+    listed = read_output(run("ingest", "--list"))
+    assert listed.startswith(f"No load has landed in {warehouse.project}.{raw} ")
+    line = read_failure(run("ingest", "--accept", "x"))
+    assert f"{raw}.loads has no load x: nothing was accepted" in line
+    assert raw not in read_datasets(warehouse)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "2026-01-01",
+        "2026-01-01T00",
+        "2026-01-01T00:00Z",
+        "2026-01-01 02:00+02:00",
+        "2026-01-01T00:00:00.000+00",
+        "2025-12-31T19:00:00-05:00",
+    ],
+)
+def test_interval_has_one_load_id(given: str) -> None:
+    assert normalize_load_id(given) == "2026-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "load_id",
+    [
+        "2026-01-01T00:00:00.123456+00:00",
+        "20260101",
+        "2026-W01-1",
+        "2026-02-30",
+        "2026-01-01T25",
+        "9999-12-31T23-01",
+        "2026-01-01_00",
+        "2026-01-01T0000",
+        "٢٠٢٦-01-01",
+        "manual__2026-01-01T00:00:00+00:00",
+        "1.4",
+    ],
+)
+def test_other_load_id_stays_as_given(load_id: str) -> None:
+    assert normalize_load_id(load_id) == load_id
+
+
+def test_interval_lands_once_in_any_spelling(
+    run: Run, raw: str, read_loads: ReadLoads, warehouse: Tables
+) -> None:
+    load, interval = ("ingest", "--users", "5", "--load-id"), "2026-01-01T00:00:00+00:00"
+    assert read_output(run(*load, "2026-01-01T00")).endswith(f"users\n  load {interval}")
+    assert read_output(run(*load, "2026-01-01 02:00+02:00")).startswith("Already loaded: 5 users")
+    assert read_loads() == [(interval, 1, 5)]
+    assert f"Load {interval} is set aside" in read_output(
+        run("ingest", "--set-aside", "2026-01-01")
+    )
+
+    # An older version landed an interval as it was given.
+    for table in ("users", "loads"):
+        sql = f"update {raw}.{table} set load_id = '2026-01-01T00' where {ALL_TIME}"
+        warehouse.rows(sql)
+    again = read_output(run(*load, "2026-01-01T00"))
+    assert again.startswith("Already loaded") and "\n  load 2026-01-01T00;" in again
+    assert "Load 2026-01-01T00 is accepted" in read_output(
+        run("ingest", "--accept", "2026-01-01T00")
+    )
+    assert read_loads() == [("2026-01-01T00", 1, 5)]
+
+
+def test_missing_credentials_fail_and_say_how_to_log_in(run: Run) -> None:
+    settings = {"BIGQUERY_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS": "/no/key.json"}
+    line = read_failure(run("ingest", "--users", "5", **settings))
+    assert "/no/key.json was not found" in line
+    assert "run `gcloud auth application-default login`" in line
+    checked = run("ingest", "--check", **settings).stdout.splitlines()[-1]
+    assert checked.startswith("MISSING  credentials: ") and "gcloud auth" in checked
+
+
+def test_full_disk_fails_and_names_temporary_folder(run: Run, read_loads: ReadLoads) -> None:
+    limited = f"ulimit -f 8; exec {sys.executable} -m ingest --users 1000"  # KB of a file
+    done = subprocess.run(
+        ["bash", "-c", limited],
+        cwd=ROOT,
+        env=run.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = read_failure(done)
+    assert f"cannot write a temporary file in {tempfile.gettempdir()}: [Errno 27]" in line
+    assert "set TMPDIR to another folder, then run the load again with --load-id manual-" in line
+    assert read_loads() == []
+
+
+def test_make_pipeline_keeps_load_id(tmp_path: Path) -> None:
+    for name in ("python", "dbt"):
+        (tmp_path / name).write_text('#!/bin/sh\necho "$(basename $0) $*, LOAD_ID=$LOAD_ID"\n')
+        (tmp_path / name).chmod(0o755)
+    make = ["make", "--no-print-directory", "pipeline", f"BIN={os.path.relpath(tmp_path, ROOT)}"]
+    for load_id in ("a 'load' of $5", ""):
+        environment = os.environ | {"LOAD_ID": load_id}
+        done = subprocess.run(
+            make, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        lines = [line for line in read_output(done).splitlines() if ", LOAD_ID=" in line]
+        used = lines[0].partition(", LOAD_ID=")[2]
+        assert re.fullmatch(re.escape(load_id) or r"manual-\d{8}T\d{6}Z-\d+", used)
+        assert lines[0] == f"python -m ingest --load-id {used}, LOAD_ID={used}"
+        assert len(lines) == 6 and all(line.endswith(f", LOAD_ID={used}") for line in lines)

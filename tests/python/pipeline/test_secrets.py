@@ -200,4 +200,4 @@ def test_secrets_and_users_stay_in_their_places(
     assert len(about_loads) == 4 and PERSON in exports["exports/users.csv"]
     assert LOGIN in (private / "exports/logins.csv").read_text()
     assert LOGIN in secret[f"{run.analytics}_restricted.stg_randomuser__rejected"]
-    assert str(shown).count("(not shown: it may hold passwords)") > 2
+    assert str(shown).count("; read 1,000 bytes") > 2

@@ -14,10 +14,22 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid5
 
+import pytest
+
+from ingest import api
+
 Query = dict[str, str]
 Fault = Callable[["Handler", Query], None]
 
 MEGABYTE = b" " * 2**20
+
+
+def record_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Record each wait and move the clock forward instead of waiting."""
+    waits: list[float] = []
+    monkeypatch.setattr(api, "sleep", waits.append)
+    monkeypatch.setattr(api, "monotonic", lambda: monotonic() + sum(waits))
+    return waits
 
 
 def make_users(seed: str, page: int, count: int) -> list[dict[str, Any]]:
@@ -217,21 +229,21 @@ def serve(
     handler = type("ApiHandler", (Handler,), {})
     server = Server(("127.0.0.1", 0), handler, bind_and_activate=False)
     server.server_bind()
-    api = FaultyApi(f"http://127.0.0.1:{server.server_port}/api/", fault, times)
-    handler.api = api  # type: ignore[attr-defined]
+    served = FaultyApi(f"http://127.0.0.1:{server.server_port}/api/", fault, times)
+    handler.api = served  # type: ignore[attr-defined]
     thread = Thread(target=server.serve_forever, args=[0.05], daemon=True)
 
     def listen() -> None:
         server.server_activate()
         thread.start()
 
-    api.listen = listen
+    served.listen = listen
     if listens:
         listen()
     try:
-        yield api
+        yield served
     finally:
-        api.stopped.set()
+        served.stopped.set()
         if thread.ident:
             server.shutdown()
         server.server_close()

@@ -69,7 +69,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
             "DBT_LOG_PATH": str(folder / "logs"),
             "EXPORT_DIR": str(folder / "exports"),
             "SLACK_WEBHOOK_URL": "",  # overrides .env
-            "LOAD_ID": "2026-01-01T01:00:00+00:00",
+            "LOAD_ID": "2026-01-01T01:00:00+00:00 */",  # which would end dbt's comment
         }
         for phase, commands in COMMANDS.items():
             for command in commands:

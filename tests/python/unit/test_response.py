@@ -1,7 +1,14 @@
-"""A response is parsed into users as sent, byte for byte, or is rejected."""
+"""A response is parsed into users as sent, byte for byte, or is rejected without showing a user."""
+
+import json
+import logging
+from typing import Any
 
 import pytest
+from support import faulty_api
+from support.faulty_api import Fault, Handler, Query, change_json, record_waits, send
 
+from ingest import api
 from ingest.response import SourceError, parse_page
 
 INFO = b'"info": {"seed": "abc", "results": 3, "page": 1, "version": "1.4"}'
@@ -41,7 +48,7 @@ def test_parse_ignores_byte_order_mark() -> None:
     ("body", "message"),
     [
         (make_response(b"1") + b"{}", "is not JSON: .*trailing characters"),
-        (make_response(b'{"x": NaN}'), r"is not JSON: .*\(byte \d+\); .*\(not shown: it may"),
+        (make_response(b'{"x": NaN}'), r"is not JSON: .*\(byte \d+\); read 110 bytes$"),
         (make_response(b"01"), "is not JSON: "),
         (make_response(b'"\x00"'), "is not JSON: "),
         (make_response(rb'"\ud8zz"'), "is not JSON: "),
@@ -70,3 +77,97 @@ def test_parse_rejects_invalid_body_in_one_line(body: bytes, message: str) -> No
     with pytest.raises(SourceError, match=message) as error:
         parse_page(body, "a response")
     assert "\n" not in str(error.value)
+
+
+USER = {"login": {"username": "zelda"}, "title": "Zelda"}
+WITH_USER = {
+    "CSV": b"first,email\nZelda,zelda@example.com\n",
+    "XML": b"<?xml version='1.0'?><users><title>Zelda</title></users>",
+    "YAML": b"- login:\n    username: zelda\n",
+    "UTF-16": json.dumps({"results": [USER]}).encode("utf-16"),
+    "text": b"Zelda",
+    "a list of users": json.dumps([USER]).encode(),
+    "a user": json.dumps(USER).encode(),
+    "lines of JSON": b"\n".join([json.dumps(USER).encode()] * 2),
+    "truncated JSON": json.dumps({"results": [USER]}).encode()[:-3],
+    "an error with other fields": json.dumps({"error": "failed", "user": USER}).encode(),
+    "an error that is no text": json.dumps({"error": USER}).encode(),
+    "a long error": json.dumps({"error": f"{USER}" * 9}).encode(),
+    "a text after an error": b'{"error": "failed"} Zelda',
+    "a page with users": b"<html><head></head><body><svg><title>Zelda</title></svg></body>",
+}
+FOREIGN_TYPE = {"Content_Type": "text/x-type; owner=Zelda"}
+
+
+def fetch(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Fetch a page from an API with a fault, and return the error."""
+    record_waits(monkeypatch)
+    with faulty_api.serve(fault) as served, pytest.raises(SourceError) as error:
+        list(api.fetch_pages(served.url, 20, "abcx", "", 60))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("body", WITH_USER.values(), ids=WITH_USER.keys())
+def test_error_shows_only_length_and_type_of_body_with_user(
+    body: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SourceError) as error:
+        parse_page(body, "a file")
+    assert str(error.value).endswith(f"; read {len(body)} bytes")
+    for status in (200, 404, 503):
+        with caplog.at_level(logging.DEBUG, "ingest"):
+            line = fetch(send(body, status, **FOREIGN_TYPE), monkeypatch)
+        assert f"; read {len(body)} bytes of text/x-type" in line
+        assert "zelda" not in f"{error.value}{line}{caplog.text}".replace("\0", "").lower()
+
+
+def change_user(part: str, **values: Any) -> Fault:
+    return change_json(lambda page: page[part].update(values))
+
+
+def send_line(line: bytes) -> Fault:
+    def fault(handler: Handler, _: Query) -> None:
+        handler.wfile.write(line)
+        handler.close_connection = True
+
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (send(b'{"error": "not now"}', 404), "HTTP 404 Not Found; read 20 bytes: error 'not now'"),
+        (
+            send(b"<!DOCTYPE html>\n<html><head><TITLE>Down\n</TITLE></head>Zelda", 503),
+            "HTTP 503 Service Unavailable; read 60 bytes: page 'Down'; gave up ",
+        ),
+        (send(b"", 302, Location="https://Zelda:a@host/zelda?q=1#b"), "redirect to https://host: "),
+        (send(b"", 301, Location="/zelda"), "a redirect to another path: not followed"),
+        (change_user("info", seed="Zel'da"), "received ('(not shown)', 20, 1, '1.4')"),
+        (change_user("info", version="zelda"), "received ('abcx', 20, 1, '(not shown)')"),
+        (change_user("info", seed="a" * 41), "received ('(not shown)', 20, 1, '1.4')"),
+        (send_line(b"HTTP/1.1 418 Zelda\r\n\r\n"), "HTTP 418 I'm a Teapot; read 0 bytes"),
+        (send_line(b"Zelda\r\n\r\n"), "no response (BadStatusLine); gave up "),
+        (
+            send_line(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZelda\r\n"),
+            "no complete response (ValueError); gave up ",
+        ),
+    ],
+    ids=[
+        "error of the API",
+        "title of a page",
+        "redirect to a host",
+        "redirect to a path",
+        "seed of info",
+        "version of info",
+        "long seed",
+        "reason of a status",
+        "no HTTP",
+        "chunk",
+    ],
+)
+def test_error_shows_what_can_hold_no_user(
+    fault: Fault, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = fetch(fault, monkeypatch)
+    assert expected in line and "zel" not in line.lower()

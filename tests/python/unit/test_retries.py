@@ -6,22 +6,14 @@ import re
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
-from time import monotonic, time
+from time import time
 
 import pytest
 from support import faulty_api
-from support.faulty_api import Fault, send_status
+from support.faulty_api import Fault, record_waits, send_status
 
 from ingest import api
 from ingest.response import SourceError
-
-
-def record_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Record each wait and move the clock forward instead of waiting."""
-    waits: list[float] = []
-    monkeypatch.setattr(api, "sleep", waits.append)
-    monkeypatch.setattr(api, "monotonic", lambda: monotonic() + sum(waits))
-    return waits
 
 
 def fetch(url: str, retry_seconds: float, users: int = 1) -> None:
@@ -81,6 +73,20 @@ def test_retry_after_sets_least_wait(
 ) -> None:
     (wait,) = fetch_with_fault(monkeypatch, send_status(429, Retry_After=header()), 1)
     assert least <= wait <= least + 5
+
+
+def test_long_retry_after_is_named_as_sent() -> None:
+    with (
+        faulty_api.serve(send_status(429, Retry_After=86_400)) as served,
+        pytest.raises(SourceError, match=r"requests a wait of 86400 s \(Retry-After\)"),
+    ):
+        fetch(served.url, 600)
+
+
+def test_identity_is_no_encoding() -> None:
+    page = faulty_api.change_bytes(bytes, Content_Encoding="Identity")
+    with faulty_api.serve(page) as served:
+        fetch(served.url, 60)
 
 
 def test_url_sets_expected_version() -> None:

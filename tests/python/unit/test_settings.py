@@ -77,6 +77,13 @@ def test_wrong_file_is_named(
 )
 def test_invalid_url_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("RANDOMUSER_URL", url)
-    with pytest.raises(SettingsError, match=r"^RANDOMUSER_URL: String should match") as error:
+    with pytest.raises(
+        SettingsError, match=r"^RANDOMUSER_URL: is not like 'https://randomuser.me/api/'$"
+    ):
         Settings.read()
-    assert "Xo" not in str(error.value)
+
+
+def test_invalid_dataset_is_shown_with_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAW_DATASET", "my-raw")
+    with pytest.raises(SettingsError, match=r"^RAW_DATASET: is not like 'raw_.*', got 'my-raw'$"):
+        Settings.read()
