@@ -8,19 +8,25 @@ environment or in `.env`, no fake API is started.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from select import select
+
+import psutil
 
 from ingest.settings import SettingsError, find_variable
+from local import local_dir
 from local.api import serve
-from local.bigquery import NotStartedError, bigquery
+from local.bigquery import HAS_ENDED, NotStartedError, bigquery, connect
 
 PROJECT = "local-project"
 # agate, a dependency of dbt, warns in `dbt docs generate`, and users of dbt cannot prevent it.
 IGNORED_WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
+STOP_TIMEOUT_SECONDS = 30  # Airflow needs some
 
 
 def environment(warehouse_url: str, **settings: str) -> dict[str, str]:
@@ -50,14 +56,20 @@ def api() -> Iterator[dict[str, str]]:
 
 
 def run(command: list[str]) -> int:
-    """Run `command` while both servers run, and return its exit status."""
-    data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
-    with api() as settings, bigquery(data_dir / "bigquery") as warehouse_url:
+    """Run `command` while both servers run, and return its exit status; 1 if BigQuery ends."""
+    data_dir = local_dir() / "bigquery"
+    with (
+        api() as settings,
+        bigquery(data_dir) as warehouse_url,
+        connect(warehouse_url) as connection,
+    ):
         variables = environment(warehouse_url, **settings)
         variables["PYTHONWARNINGS"] = f"{variables.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"
         # dbt does not know NO_COLOR, and also colours what goes to a file.
         is_colored = sys.stdout.isatty() and not variables.get("NO_COLOR")
         variables.setdefault("DBT_USE_COLORS", str(is_colored))
+        signals: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
         try:
             process = subprocess.Popen(command, env=variables)
         except OSError as error:
@@ -65,9 +77,35 @@ def run(command: list[str]) -> int:
             return 127
         # Ctrl-C reaches the command directly; the servers stop after the command.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        status = process.wait()
+        while process.poll() is None and not signals and not has_ended(connection, 0.1):
+            pass
+        status = end(process)
+        if has_ended(connection):
+            print(HAS_ENDED.format(data_dir), file=sys.stderr)
+            return 1
         return status if status >= 0 else 128 - status
+
+
+def has_ended(connection: socket.socket, seconds: float = 0) -> bool:
+    """Wait so long for the server's end, and return whether it has ended; it never writes."""
+    return bool(select([connection], [], [], seconds)[0])
+
+
+def end(process: "subprocess.Popen[bytes]") -> int:
+    """End a command that still runs, and return its exit status.
+
+    A shell that ends leaves running what it has started. It has no process group of its own, which
+    Ctrl-C would not reach.
+    """
+    if process.poll() is None:
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_SECONDS)
+        for child in (process, *children):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    return process.wait()
 
 
 def main() -> int:
@@ -81,7 +119,7 @@ def main() -> int:
         return 2
     try:
         return run(command)
-    except NotStartedError as error:
+    except (NotStartedError, ConnectionError) as error:
         print(f"local: {error}", file=sys.stderr)
         return 1
     except SettingsError as error:

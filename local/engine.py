@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -31,15 +32,24 @@ FUNCTIONS = [
         'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
 ]
 
+_DELETE = re.compile(r'^\s*DELETE\s+FROM\s+(?!"?_bqemulator)', re.IGNORECASE)
 _MERGE = re.compile(r"^(?:\s|/\*.*?\*/)*MERGE\b", re.DOTALL)
 
 
 class Engine(DuckDBEngine):
     """The emulator's DuckDB engine, changed for loading, for payloads and for `merge`."""
 
+    @property
+    def _deleted(self) -> Path:
+        """The file that exists when rows were deleted since the tables were written anew."""
+        return Path(self._resolve_path()).with_name("deleted")
+
     async def start(self) -> None:
         """Open the tables; DuckDB replays the write-ahead log of a killed run."""
         await super().start()
+        if self._deleted.exists():  # that run was killed before it stopped
+            await self.stop()
+            await super().start()
         # By default DuckDB compresses every 16 MB of changes into the file, even those to a landing
         # table, which is dropped soon. The rest of the log is written when the engine stops.
         self.execute("SET checkpoint_threshold = '4GB'")
@@ -48,8 +58,24 @@ class Engine(DuckDBEngine):
         for function in FUNCTIONS:
             self.execute(f"CREATE OR REPLACE MACRO {function}")
 
+    async def stop(self) -> None:
+        """Close the tables; without what was deleted, whose values DuckDB leaves in its file."""
+        file = Path(self._resolve_path())
+        copy = file.with_name("copy.duckdb")
+        if self._deleted.exists():
+            copy.unlink(missing_ok=True)
+            self.execute(f"ATTACH '{copy}' AS copy")
+            self.execute(f"COPY FROM DATABASE {file.stem} TO copy")
+            self.execute("DETACH copy")
+        await super().stop()
+        if self._deleted.exists() and not file.with_suffix(".duckdb.wal").exists():
+            copy.replace(file)
+            self._deleted.unlink()
+
     def execute(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run one statement of DuckDB's SQL; raise duckdb.Error if it fails."""
+        if _DELETE.search(sql):
+            self._deleted.touch()
         if _MERGE.search(sql) and super().execute(double_match_query(sql), parameters).fetchone():
             raise duckdb.InvalidInputException(
                 "UPDATE/MERGE must match at most one source row for each target row"
