@@ -32,8 +32,9 @@ FUNCTIONS = [
         'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
 ]
 
-_DELETE = re.compile(r'^\s*DELETE\s+FROM\s+(?!"?_bqemulator)', re.IGNORECASE)
-_MERGE = re.compile(r"^(?:\s|/\*.*?\*/)*MERGE\b", re.DOTALL)
+_BEGIN = r"^(?:\s|/\*.*?\*/)*"
+_DELETE = re.compile(_BEGIN + r'DELETE\s+FROM\s+(?!"_bqemulator)', re.DOTALL | re.IGNORECASE)
+_MERGE = re.compile(_BEGIN + r"MERGE\b", re.DOTALL)
 
 
 class Engine(DuckDBEngine):
@@ -59,16 +60,19 @@ class Engine(DuckDBEngine):
             self.execute(f"CREATE OR REPLACE MACRO {function}")
 
     async def stop(self) -> None:
-        """Close the tables; without what was deleted, whose values DuckDB leaves in its file."""
-        file = Path(self._resolve_path())
-        copy = file.with_name("copy.duckdb")
+        """Close the tables; if rows were deleted, as a copy: their values stay in DuckDB's file."""
+        file, is_copied = Path(self._resolve_path()), False
+        copy = file.parent / "tmp/copy"
         if self._deleted.exists():
-            copy.unlink(missing_ok=True)
-            self.execute(f"ATTACH '{copy}' AS copy")
-            self.execute(f"COPY FROM DATABASE {file.stem} TO copy")
-            self.execute("DETACH copy")
+            try:
+                self.execute(f"ATTACH '{copy}' AS copy")
+                self.execute(f"COPY FROM DATABASE {file.stem} TO copy")
+                self.execute("DETACH copy")
+                is_copied = True
+            except duckdb.Error as error:  # such as a full disk; the next start tries it again
+                print(f"deleted rows are still in {file}: {error}", flush=True)
         await super().stop()
-        if self._deleted.exists() and not file.with_suffix(".duckdb.wal").exists():
+        if is_copied and not Path(f"{file}.wal").exists():
             copy.replace(file)
             self._deleted.unlink()
 
