@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 from local import local_dir, make_private, note_signals
 
 HAS_ENDED = (  # with the folder of the tables
-    "local: the embedded BigQuery has ended, and the command with it: see {}/bigquery.log; without "
-    "an error there, it was killed (lack of memory?); the tables are kept: run the command again"
+    "local: the embedded BigQuery has ended, and the command with it: {}/bigquery.log says why, or "
+    "it was killed (no memory?), or the `python -m local` that started it has ended; its tables "
+    "are kept: run the command again"
 )
 
 
