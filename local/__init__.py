@@ -21,20 +21,15 @@ def local_dir() -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only this user can open, also one of an older version."""
+    """Make a folder that only this user can open; also if an older version has made it."""
     mask = os.umask(0o077)  # for the folders above it, which `mkdir` makes without a mode
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-    finally:
-        os.umask(mask)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.umask(mask)
+    folder.chmod(0o700)
 
 
 def note_signals() -> list[int]:
-    """Return a list to which SIGINT and SIGTERM are added, for a loop that looks at it.
-
-    An exception that a handler raises is discarded if a finalizer is running.
-    """
+    """Return a list that gets SIGINT and SIGTERM; an exception is lost in a finalizer."""
     noted: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: noted.append(number))

@@ -2,13 +2,13 @@
 
 The servers listen on free loopback ports while the command runs, and are
 stopped when it ends; the exit status is the command's. Tables stay in `.local/`
-(LOCAL_DIR) between runs. If RANDOMUSER_URL or RANDOMUSER_URL_FILE is set, in the
-environment or in `.env`, no fake API is started.
+(LOCAL_DIR) between runs; runs at the same time share the BigQuery of the first.
+If RANDOMUSER_URL or RANDOMUSER_URL_FILE is set, in the environment or in
+`.env`, no fake API is started.
 """
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +26,6 @@ from local.bigquery import HAS_ENDED, NotStartedError, bigquery, connect
 PROJECT = "local-project"
 # agate, a dependency of dbt, warns in `dbt docs generate`, and users of dbt cannot prevent it.
 IGNORED_WARNINGS = "ignore::RuntimeWarning:agate.type_tester"
-STOP_TIMEOUT_SECONDS = 30  # Airflow needs some
 
 
 def environment(warehouse_url: str, **settings: str) -> dict[str, str]:
@@ -58,12 +57,8 @@ def api() -> Iterator[dict[str, str]]:
 def run(command: list[str]) -> int:
     """Run `command` while both servers run, and return its exit status; 1 if BigQuery ends."""
     data_dir = local_dir() / "bigquery"
-    with (
-        api() as settings,
-        bigquery(data_dir) as warehouse_url,
-        connect(warehouse_url) as connection,
-    ):
-        variables = environment(warehouse_url, **settings)
+    with api() as settings, bigquery(data_dir) as url, connect(url) as server:
+        variables = environment(url, **settings)
         variables["PYTHONWARNINGS"] = f"{variables.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"
         # dbt does not know NO_COLOR, and also colours what goes to a file.
         is_colored = sys.stdout.isatty() and not variables.get("NO_COLOR")
@@ -77,31 +72,22 @@ def run(command: list[str]) -> int:
             return 127
         # Ctrl-C reaches the command directly; the servers stop after the command.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        while process.poll() is None and not signals and not has_ended(connection, 0.1):
+        while process.poll() is None and not signals and not select([server], [], [], 0.1)[0]:
             pass
         status = end(process)
-        if has_ended(connection):
+        if select([server], [], [], 0)[0]:
             print(HAS_ENDED.format(data_dir), file=sys.stderr)
             return 1
         return status if status >= 0 else 128 - status
 
 
-def has_ended(connection: socket.socket, seconds: float = 0) -> bool:
-    """Wait so long for the server's end, and return whether it has ended; it never writes."""
-    return bool(select([connection], [], [], seconds)[0])
-
-
 def end(process: "subprocess.Popen[bytes]") -> int:
-    """End a command that still runs, and return its exit status.
-
-    A shell that ends leaves running what it has started. It has no process group of its own, which
-    Ctrl-C would not reach.
-    """
-    if process.poll() is None:
+    """End a command if it runs, with what a shell would leave running; return its exit status."""
+    if process.poll() is None:  # not by its process group, which is that of the terminal
         children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_TIMEOUT_SECONDS)
+            process.wait(30)  # Airflow needs some
         for child in (process, *children):
             with suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -119,7 +105,7 @@ def main() -> int:
         return 2
     try:
         return run(command)
-    except (NotStartedError, ConnectionError) as error:
+    except (NotStartedError, OSError) as error:
         print(f"local: {error}", file=sys.stderr)
         return 1
     except SettingsError as error:

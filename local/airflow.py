@@ -123,7 +123,7 @@ def main() -> int:
     except FileNotFoundError:
         print("airflow: Airflow is not installed: run `make airflow`", file=sys.stderr)
     except OSError as error:
-        print(f"airflow: cannot use {error.filename or home}: {error.strerror}", file=sys.stderr)
+        print(f"airflow: {error}", file=sys.stderr)
     return 1
 
 

@@ -31,16 +31,9 @@ class NotStartedError(RuntimeError):
     """The embedded BigQuery ended before it was ready; the message says why and what to do."""
 
 
-class InUseError(NotStartedError):
-    """Another process has the tables."""
-
-
 @contextmanager
 def bigquery(data_dir: Path) -> Iterator[str]:
-    """Serve the tables in `data_dir` and yield the URL, or that of the process that serves them.
-
-    Raises NotStartedError if there is no server.
-    """
+    """Serve the tables in `data_dir`, unless they are served, and yield the URL."""
     process, url = start_or_find(data_dir)
     try:
         yield url
@@ -51,14 +44,13 @@ def bigquery(data_dir: Path) -> Iterator[str]:
 
 
 def start_or_find(data_dir: Path) -> "tuple[subprocess.Popen[bytes] | None, str]":
-    """Return a new server of the tables, or None for that of another process, and its URL."""
+    """Return a server of the tables and its URL; no process if another `python -m local` has it."""
     while True:
-        with suppress(InUseError):
+        with suppress(BlockingIOError):
             return start(data_dir)
         url = (data_dir / "url").read_text()
         with suppress(OSError), connect(url):
-            owner = "another `python -m local`, and stops with it"
-            print(f"local: the server of {data_dir} is that of {owner}", file=sys.stderr)
+            print(f"local: {data_dir} is served by another `python -m local`", file=sys.stderr)
             return None, url
         time.sleep(0.1)  # the other process starts or stops its server
 
@@ -75,17 +67,9 @@ def start(
     """Serve the tables in `data_dir` until the process's standard input is closed.
 
     `port` 0 means a free port, the previous one if possible. Returns the process and the URL;
-    raises NotStartedError if the process ends at once.
+    raises NotStartedError if the process ends at once, BlockingIOError if the tables are in use.
     """
-    try:
-        url_file = _claim(data_dir)
-    except BlockingIOError:
-        raise InUseError(
-            f"the tables in {data_dir} are in use by another `python -m local`: wait until it "
-            "ends, or set LOCAL_DIR to another folder"
-        ) from None
-    except OSError as error:
-        raise NotStartedError(f"cannot use the folder {data_dir}: {error.strerror}") from None
+    url_file = _claim(data_dir)
     log = data_dir / "bigquery.log"
     port_pipe, port_fd = os.pipe()
     with url_file, log.open("w") as output:
@@ -102,15 +86,12 @@ def start(
         os.close(port_fd)
         with os.fdopen(port_pipe) as pipe:
             actual_port = pipe.readline().strip()
-        url = f"http://{host}:{actual_port}"
         if actual_port:
-            url_file.write(url)
+            url_file.write(url := f"http://{host}:{actual_port}")
             return process, url
     process.communicate()
-    free = shutil.disk_usage(data_dir).free // 1_000_000
-    raise NotStartedError(
-        f"the embedded BigQuery did not start: see {log} ({free:,} MB are free there)"
-    )
+    free = f"{shutil.disk_usage(data_dir).free // 1_000_000:,} MB are free there"
+    raise NotStartedError(f"the embedded BigQuery did not start: see {log} ({free})")
 
 
 def _claim(data_dir: Path) -> TextIO:
@@ -135,7 +116,10 @@ def main() -> int:
     data_dir = local_dir() / "bigquery"
     try:
         process, url = start(data_dir, options.host, options.port)
-    except NotStartedError as error:
+    except BlockingIOError:
+        print(f"local: {data_dir} is in use: stop the other `python -m local`", file=sys.stderr)
+        return 1
+    except (NotStartedError, OSError) as error:
         print(f"local: {error}", file=sys.stderr)
         return 1
     signals = note_signals()

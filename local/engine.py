@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,10 @@ class Engine(DuckDBEngine):
         file, is_copied = Path(self._resolve_path()), False
         copy = file.parent / "tmp/copy"
         if self._deleted.exists():
-            try:
+            with suppress(duckdb.Error):  # such as a full disk; the next start tries it again
                 self.execute(f"ATTACH '{copy}' AS copy")
-                self.execute(f"COPY FROM DATABASE {file.stem} TO copy")
-                self.execute("DETACH copy")
+                self.execute(f"COPY FROM DATABASE {file.stem} TO copy; DETACH copy")
                 is_copied = True
-            except duckdb.Error as error:  # such as a full disk; the next start tries it again
-                print(f"deleted rows are still in {file}: {error}", flush=True)
         await super().stop()
         if is_copied and not Path(f"{file}.wal").exists():
             copy.replace(file)

@@ -89,11 +89,10 @@ def main() -> int:
     # At once, and not by an exception: it is discarded if a finalizer is running.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
-    home = local_dir().resolve() / "superset"
     try:
-        return run(home)
+        return run(local_dir().resolve() / "superset")
     except OSError as error:
-        print(f"superset: cannot use {error.filename or home}: {error.strerror}", file=sys.stderr)
+        print(f"superset: {error}", file=sys.stderr)
         return 1
 
 

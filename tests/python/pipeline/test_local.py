@@ -84,7 +84,7 @@ def test_keeps_tables_in_private_folder_and_shares_them(tmp_path: Path) -> None:
     upload.touch()
     inner = local(folder, "--", sys.executable, "-m", "local", "--", *ingest)
     assert "Already loaded: 5 users" in inner.stdout
-    assert "is that of another `python -m local`" in inner.stderr
+    assert "is served by another `python -m local`" in inner.stderr
     assert not upload.exists()
 
 
@@ -140,7 +140,7 @@ def test_airflow_starts_scheduler_last_and_stops_on_any_signal(tmp_path: Path) -
 def test_unusable_folder_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     done = local(Path("/etc/passwd"), "--", "true")
     assert done.returncode == 1
-    last = "local: cannot use the folder /etc/passwd/bigquery: Not a directory"
+    last = "local: [Errno 20] Not a directory: '/etc/passwd/bigquery'"
     assert done.stderr.splitlines()[1:] == [last]
     monkeypatch.setenv("LOCAL_DIR", "")
     assert local_dir() == Path(".local")
