@@ -83,11 +83,11 @@ lint: setup  ## ruff, mypy, SQLFluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	LOCAL_DIR=.local/lint $(LOCAL) $(MAKE) --no-print-directory sqlfluff
+	$(MAKE) --no-print-directory sqlfluff
 
 # SQLFluff compiles the models, and an incremental model looks into the warehouse for that.
 sqlfluff:
-	sqlfluff lint models tests
+	LOCAL_DIR=.local/lint $(LOCAL) sqlfluff lint models tests
 
 test-faults: setup  ## docs/reliability.md: kill everything, for 20 minutes
 	$(BIN)/python -m pytest --all-faults
@@ -143,7 +143,7 @@ LOCK := --quiet --upgrade --universal --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header
 
 clean:  ## delete the local tables, exports and what dbt wrote
-	rm -rf .local exports target logs
+	rm -rf .local "$${LOCAL_DIR:-.local}/bigquery" exports target logs
 
 # Environments of their own: what is in them must not share our libraries.
 .venv/%/ready: requirements/%.txt

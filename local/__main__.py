@@ -2,8 +2,9 @@
 
 The servers listen on free loopback ports while the command runs, and are
 stopped when it ends; the exit status is the command's. Tables stay in `.local/`
-(LOCAL_DIR) between runs. If RANDOMUSER_URL or RANDOMUSER_URL_FILE is set, in the
-environment or in `.env`, no fake API is started.
+(LOCAL_DIR) between runs; runs at the same time share the BigQuery of the first.
+If RANDOMUSER_URL or RANDOMUSER_URL_FILE is set, in the environment or in
+`.env`, no fake API is started.
 """
 
 import os
@@ -11,12 +12,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from select import select
+
+import psutil
 
 from ingest.settings import SettingsError, find_variable
+from local import local_dir
 from local.api import serve
-from local.bigquery import NotStartedError, bigquery
+from local.bigquery import HAS_ENDED, NotStartedError, bigquery, connect
 
 PROJECT = "local-project"
 ROOT = Path(__file__).parents[1]
@@ -51,14 +56,16 @@ def api() -> Iterator[dict[str, str]]:
 
 
 def run(command: list[str]) -> int:
-    """Run `command` while both servers run, and return its exit status."""
-    data_dir = Path(os.environ.get("LOCAL_DIR", ".local"))
-    with api() as settings, bigquery(data_dir / "bigquery") as warehouse_url:
-        variables = environment(warehouse_url, **settings)
+    """Run `command` while both servers run, and return its exit status; 1 if BigQuery ends."""
+    data_dir = local_dir() / "bigquery"
+    with api() as settings, bigquery(data_dir) as url, connect(url) as server:
+        variables = environment(url, **settings)
         variables["PYTHONWARNINGS"] = f"{variables.get('PYTHONWARNINGS', '')},{IGNORED_WARNINGS}"
         # dbt does not know NO_COLOR, and also colours what goes to a file.
         is_colored = sys.stdout.isatty() and not variables.get("NO_COLOR")
         variables.setdefault("DBT_USE_COLORS", str(is_colored))
+        signals: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
         try:
             process = subprocess.Popen(command, env=variables)
         except OSError as error:
@@ -66,9 +73,26 @@ def run(command: list[str]) -> int:
             return 127
         # Ctrl-C reaches the command directly; the servers stop after the command.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        status = process.wait()
+        while process.poll() is None and not signals and not select([server], [], [], 0.1)[0]:
+            pass
+        status = end(process)
+        if select([server], [], [], 0)[0]:
+            print(HAS_ENDED.format(data_dir), file=sys.stderr)
+            return 1
         return status if status >= 0 else 128 - status
+
+
+def end(process: "subprocess.Popen[bytes]") -> int:
+    """End a command if it runs, with what a shell would leave running; return its exit status."""
+    if process.poll() is None:  # not by its process group, which is that of the terminal
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(30)  # Airflow needs some
+        for child in (process, *children):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    return process.wait()
 
 
 def main() -> int:
@@ -85,7 +109,7 @@ def main() -> int:
         return 1
     try:
         return run(command)
-    except NotStartedError as error:
+    except (NotStartedError, OSError) as error:
         print(f"local: {error}", file=sys.stderr)
         return 1
     except SettingsError as error:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import requests
 
+from local import local_dir, make_private, note_signals
+
 ROOT = Path(__file__).parents[1]
 AIRFLOW = ROOT / ".venv/airflow/bin/airflow"
 DEFAULT_PORT = 8080
@@ -24,7 +26,8 @@ START_TIMEOUT_SECONDS = 300  # on a busy machine; usually it takes 15
 STOP_TIMEOUT_SECONDS = 30
 # Not `airflow standalone`: after SIGTERM its child processes go on, it does not end when one of
 # them dies, and its log servers listen on all interfaces. The web page reads the logs from disk.
-COMPONENTS = ("api-server", "dag-processor", "scheduler --skip-serve-logs")
+COMPONENTS = ("api-server", "dag-processor")
+SCHEDULER = "scheduler --skip-serve-logs"  # last: its first task asks the API server
 
 
 def environment(home: Path, port: int) -> dict[str, str]:
@@ -58,7 +61,8 @@ def free_port() -> int:
 
 def run(home: Path, port: int) -> int:
     """Run Airflow's components until a component ends, or until SIGINT or SIGTERM."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
+    signals = note_signals()
     env = environment(home, port)
     url = env["AIRFLOW__API__BASE_URL"]
     with ExitStack() as stack:
@@ -73,16 +77,21 @@ def run(home: Path, port: int) -> int:
             stack.callback(stop, process)
             return process
 
-        is_migrated = start("db migrate").wait() == 0
-        processes = [start(component) for component in COMPONENTS if is_migrated]
+        migration = start("db migrate")
+        while migration.poll() is None and not signals:
+            time.sleep(0.1)
+        processes = [start(component) for component in COMPONENTS if migration.returncode == 0]
         has_started, deadline = False, time.monotonic() + START_TIMEOUT_SECONDS
         while {process.poll() for process in processes} == {None} and (
-            has_started or time.monotonic() < deadline
+            not signals and (has_started or time.monotonic() < deadline)
         ):
             if not has_started and is_reachable(url):
                 has_started = True
+                processes.append(start(SCHEDULER))
                 print(f"Airflow: {url}/dags/randomuser (Ctrl-C stops it)", flush=True)
             time.sleep(0.5)
+    if signals:
+        return 0
     print(f"airflow: a component did not start or has ended: see {home}/*.log", file=sys.stderr)
     return 1
 
@@ -106,18 +115,15 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 def main() -> int:
     """Run Airflow in LOCAL_DIR, or one `airflow` command."""
-    home = Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "airflow"
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    home = local_dir().resolve() / "airflow"
     try:
         if command := sys.argv[1:]:
-            env = environment(home, DEFAULT_PORT)
-            return subprocess.run([AIRFLOW, *command], env=env, check=False).returncode
+            os.execve(AIRFLOW, [str(AIRFLOW), *command], environment(home, DEFAULT_PORT))  # noqa: S606
         return run(home, free_port())
-    except KeyboardInterrupt:
-        return 0
     except FileNotFoundError:
         print("airflow: Airflow is not installed: run `make airflow`", file=sys.stderr)
+    except OSError as error:
+        print(f"airflow: {error}", file=sys.stderr)
     return 1
 
 

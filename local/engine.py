@@ -2,6 +2,8 @@
 
 import re
 from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -31,15 +33,25 @@ FUNCTIONS = [
         'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
 ]
 
-_MERGE = re.compile(r"^(?:\s|/\*.*?\*/)*MERGE\b", re.DOTALL)
+_BEGIN = r"^(?:\s|/\*.*?\*/)*"
+_DELETE = re.compile(_BEGIN + r'DELETE\s+FROM\s+(?!"_bqemulator)', re.DOTALL | re.IGNORECASE)
+_MERGE = re.compile(_BEGIN + r"MERGE\b", re.DOTALL)
 
 
 class Engine(DuckDBEngine):
     """The emulator's DuckDB engine, changed for loading, for payloads and for `merge`."""
 
+    @property
+    def _deleted(self) -> Path:
+        """The file that exists when rows were deleted since the tables were written anew."""
+        return Path(self._resolve_path()).with_name("deleted")
+
     async def start(self) -> None:
         """Open the tables; DuckDB replays the write-ahead log of a killed run."""
         await super().start()
+        if self._deleted.exists():  # that run was killed before it stopped
+            await self.stop()
+            await super().start()
         # By default DuckDB compresses every 16 MB of changes into the file, even those to a landing
         # table, which is dropped soon. The rest of the log is written when the engine stops.
         self.execute("SET checkpoint_threshold = '4GB'")
@@ -48,8 +60,24 @@ class Engine(DuckDBEngine):
         for function in FUNCTIONS:
             self.execute(f"CREATE OR REPLACE MACRO {function}")
 
+    async def stop(self) -> None:
+        """Close the tables; if rows were deleted, as a copy: their values stay in DuckDB's file."""
+        file, is_copied = Path(self._resolve_path()), False
+        copy = file.parent / "tmp/copy"
+        if self._deleted.exists():
+            with suppress(duckdb.Error):  # such as a full disk; the next start tries it again
+                self.execute(f"ATTACH '{copy}' AS copy")
+                self.execute(f"COPY FROM DATABASE {file.stem} TO copy; DETACH copy")
+                is_copied = True
+        await super().stop()
+        if is_copied and not Path(f"{file}.wal").exists():
+            copy.replace(file)
+            self._deleted.unlink()
+
     def execute(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run one statement of DuckDB's SQL; raise duckdb.Error if it fails."""
+        if _DELETE.search(sql):
+            self._deleted.touch()
         if _MERGE.search(sql) and super().execute(double_match_query(sql), parameters).fetchone():
             raise duckdb.InvalidInputException(
                 "UPDATE/MERGE must match at most one source row for each target row"

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from local import local_dir, make_private
+
 ROOT = Path(__file__).parents[1]
 EXPORT = ROOT / "dashboards"
 DEFAULT_PORT = 8088
@@ -61,7 +63,7 @@ def make_app() -> Any:
 
 def run(home: Path) -> int:
     """Run Superset, with its files in `home`, until SIGINT or SIGTERM."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     log = home / "superset.log"
     with open_port() as port, log.open("w") as file, os.fdopen(os.dup(1), "w") as terminal:
         print("Superset starts, which takes a minute the first time", file=terminal, flush=True)
@@ -84,12 +86,14 @@ def run(home: Path) -> int:
 
 def main() -> int:
     """Run Superset in LOCAL_DIR."""
+    # At once, and not by an exception: it is discarded if a finalizer is running.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda *_: os._exit(0))
     try:
-        return run(Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "superset")
-    except KeyboardInterrupt:
-        return 0
+        return run(local_dir().resolve() / "superset")
+    except OSError as error:
+        print(f"superset: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ is needed: docs/bi.md.
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import sqlglot
@@ -15,7 +14,9 @@ from google.cloud import bigquery
 from sqlglot import exp
 from superset.config import TALISMAN_CONFIG
 
-HOME = Path(os.environ.get("LOCAL_DIR", ".local")).resolve() / "superset"
+from local import local_dir
+
+HOME = local_dir().resolve() / "superset"
 DATASET = "analytics"  # all that Superset may read
 
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{HOME / 'superset.db'}"
