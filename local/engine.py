@@ -2,6 +2,8 @@
 
 import re
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -31,6 +33,8 @@ FUNCTIONS = [
         'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
 ]
 
+# What the emulator makes of `for system_time as of timestamp '...'`.
+_MOMENT = re.compile(r" FOR TIMESTAMP AS OF CAST\('([^']*)' AS TIMESTAMPTZ\)")
 _MERGE = re.compile(r"^(?:\s|/\*.*?\*/)*MERGE\b", re.DOTALL)
 
 
@@ -47,6 +51,25 @@ class Engine(DuckDBEngine):
         self.execute("SET disabled_compression_methods = 'dictionary,fsst'")
         for function in FUNCTIONS:
             self.execute(f"CREATE OR REPLACE MACRO {function}")
+        self._connections = lru_cache(4)(self._connect_at)
+
+    async def stop(self) -> None:
+        """Close the tables."""
+        self._connections.cache_clear()
+        await super().stop()
+
+    def _connect_at(self, moment: str) -> duckdb.DuckDBPyConnection:
+        """Return a connection that sees the tables as they are now, whatever is changed later.
+
+        Without the emulator's copies nothing older can be read, so now is near enough to `moment`
+        for a query that has just asked for the time, and for nobody else.
+        """
+        if datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(minutes=1):
+            raise duckdb.InvalidInputException(f"no table is kept as it was at {moment}")
+        connection = self.connection.cursor()
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("BEGIN")
+        return connection
 
     def execute(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run one statement of DuckDB's SQL; raise duckdb.Error if it fails."""
@@ -54,9 +77,12 @@ class Engine(DuckDBEngine):
             raise duckdb.InvalidInputException(
                 "UPDATE/MERGE must match at most one source row for each target row"
             )
+        moment = _MOMENT.search(sql)
+        connection = self._connections(moment[1]) if moment else self.connection
+        sql = _MOMENT.sub("", sql)
         sql = _TYPE.sub(_call_type_macro, sql)
         sql = _TIMESTAMP.sub(r"TIMESTAMP_IN_BIGQUERY(\1)", sql)
-        return super().execute(parse_once(sql), parameters)
+        return connection.execute(parse_once(sql), parameters)
 
 
 def _call_type_macro(match: re.Match[str]) -> str:

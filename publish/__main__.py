@@ -26,6 +26,7 @@ from ingest.warehouse import connect
 from publish import csv_files
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
+from publish.files import replace_files
 from publish.history import record_runs
 from publish.report_statistics import read_statistics
 from publish.report_status import read_status
@@ -44,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         elif flags.command == "history":
             print(record_runs(settings, flags.load_id))
         elif flags.command == "csv":
-            files = csv_files.write_marts(connect(settings), flags.output, flags.with_secrets)
+            files = csv_files.write_marts(
+                connect(settings), flags.output, flags.with_secrets, flags.for_spreadsheets
+            )
             for file, rows in files.items():
                 print(f"Wrote {rows:,} rows to {file}")
         else:
@@ -58,7 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         reason = " ".join(str(error).split())[:500]
         message, status = f"BigQuery refused or did not answer: {reason}", 1
     except OSError as error:  # after RequestException, which is an OSError too
-        message, status = f"cannot write {error.filename}: {error.strerror}", 1
+        place = error.filename or "the output"
+        message, status = f"cannot read or write {place}: {error.strerror}", 1
     return logs.report_failure("publish", message, status)
 
 
@@ -75,12 +79,9 @@ def _report(settings: Settings, flags: argparse.Namespace) -> None:
         raise PublishError(f"cannot draw the page without {error.name}: `{command}`") from None
     statistics = read_statistics(client, f"{project}.{settings.raw_dataset}.runs")
     page = format_page(status, statistics, project, datetime.now(UTC))
-    file = flags.output / "report.html"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(".report.html.unfinished")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(file)  # nobody opens half a page
-    print(f"Wrote {file}")
+    with replace_files(flags.output) as unfinished:
+        (unfinished / "report.html").write_text(page, encoding="utf-8")
+    print(f"Wrote {flags.output / 'report.html'}")
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -95,14 +96,19 @@ def _build_parser() -> argparse.ArgumentParser:
     folder = argparse.ArgumentParser(add_help=False)
     folder.add_argument(
         "--output",
-        type=Path,
-        default=Path(os.environ.get("EXPORT_DIR", "exports")),
+        type=lambda folder: Path(folder or "exports"),
+        default=os.environ.get("EXPORT_DIR", ""),
         help="the folder to write to (EXPORT_DIR, exports)",
     )
     add_parser = partial(commands.add_parser, allow_abbrev=False)
     files = add_parser("csv", help="write the marts as CSV", parents=[folder])
     files.add_argument(
         "--with-secrets", action="store_true", help="also write passwords, salts and hashes"
+    )
+    files.add_argument(
+        "--for-spreadsheets",
+        action="store_true",
+        help="begin texts with ' that a spreadsheet would take for a formula",
     )
     history = add_parser("history", help="record the last runs of dbt")
     history.add_argument(
