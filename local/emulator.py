@@ -25,7 +25,7 @@ from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.server import EmulatorServer
-from bqemulator.sql import translator
+from bqemulator.sql import inner_query, translator
 from bqemulator.versioning.snapshots import SnapshotManager
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
@@ -34,7 +34,8 @@ from sqlglot.expressions import core
 from local.engine import Engine
 
 # For time travel and for transactions the emulator copies the whole table at every write, and keeps
-# the copy for seven days. The project uses no time travel and no rollback, so it takes no copies.
+# the copy for seven days. The project uses no rollback, and local/engine.py reads a moment without
+# copies, so it takes none.
 _capture = SnapshotManager.capture
 
 
@@ -46,6 +47,7 @@ async def _skip_copy(self: ScriptInterpreter, sql: str) -> None:
     """Take no copy of the target of a statement in a transaction."""
 
 
+inner_query.rewrite_for_system_time = lambda sql, *_: sql  # type: ignore[assignment]
 SnapshotManager.capture = _capture_on_request  # type: ignore[method-assign, assignment]
 ScriptInterpreter._snapshot_dml_targets = _skip_copy  # type: ignore[method-assign]
 bqemulator.server.DuckDBEngine = Engine  # type: ignore[attr-defined]

@@ -3,6 +3,8 @@
 import re
 from collections import defaultdict
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ FUNCTIONS = [
         'ubigint', 'number'), 'hugeint', 'number'), 'bigint', 'number')""",
 ]
 
+# What the emulator makes of `for system_time as of timestamp '...'`.
+_MOMENT = re.compile(r" FOR TIMESTAMP AS OF CAST\('([^']*)' AS TIMESTAMPTZ\)")
 _BEGIN = r"^(?:\s|/\*.*?\*/)*"
 _DELETE = re.compile(_BEGIN + r'DELETE\s+FROM\s+(?!"_bqemulator)', re.DOTALL | re.IGNORECASE)
 _MERGE = re.compile(_BEGIN + r"MERGE\b", re.DOTALL)
@@ -48,6 +52,7 @@ class Engine(DuckDBEngine):
 
     async def start(self) -> None:
         """Open the tables; DuckDB replays the write-ahead log of a killed run."""
+        self._connections = lru_cache(4)(self._connect_at)
         await super().start()
         if self._deleted.exists():  # that run was killed before it stopped
             await self.stop()
@@ -60,10 +65,24 @@ class Engine(DuckDBEngine):
         for function in FUNCTIONS:
             self.execute(f"CREATE OR REPLACE MACRO {function}")
 
+    def _connect_at(self, moment: str) -> duckdb.DuckDBPyConnection:
+        """Return a connection that sees the tables as they are now, whatever is changed later.
+
+        Without the emulator's copies nothing older can be read, so now is near enough to `moment`
+        for a query that has just asked for the time, and for nobody else.
+        """
+        if datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(minutes=1):
+            raise duckdb.InvalidInputException(f"no table is kept as it was at {moment}")
+        connection = self.connection.cursor()
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("BEGIN")
+        return connection
+
     async def stop(self) -> None:
         """Close the tables; if rows were deleted, as a copy: their values stay in DuckDB's file."""
         file, is_copied = Path(self._resolve_path()), False
         copy = file.parent / "tmp/copy"
+        self._connections.cache_clear()
         if self._deleted.exists():
             with suppress(duckdb.Error):  # such as a full disk; the next start tries it again
                 self.execute(f"ATTACH '{copy}' AS copy")
@@ -82,9 +101,12 @@ class Engine(DuckDBEngine):
             raise duckdb.InvalidInputException(
                 "UPDATE/MERGE must match at most one source row for each target row"
             )
+        moment = _MOMENT.search(sql)
+        connection = self._connections(moment[1]) if moment else self.connection
+        sql = _MOMENT.sub("", sql)
         sql = _TYPE.sub(_call_type_macro, sql)
         sql = _TIMESTAMP.sub(r"TIMESTAMP_IN_BIGQUERY(\1)", sql)
-        return super().execute(parse_once(sql), parameters)
+        return connection.execute(parse_once(sql), parameters)
 
 
 def _call_type_macro(match: re.Match[str]) -> str:

@@ -28,6 +28,7 @@ from ingest.warehouse import connect, normalize_load_id
 from publish import csv_files
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
+from publish.files import replace_files
 from publish.heartbeat import HeartbeatSettings, send_heartbeat
 from publish.history import record_runs
 from publish.report_statistics import read_statistics
@@ -51,7 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         elif flags.command == "history":
             print(record_runs(settings, flags.load_id))
         elif flags.command == "csv":
-            files = csv_files.write_marts(connect(settings), flags.output, flags.with_secrets)
+            files = csv_files.write_marts(
+                connect(settings), flags.output, flags.with_secrets, flags.for_spreadsheets
+            )
             for file, rows in files.items():
                 print(f"Wrote {rows:,} rows to {file}")
         else:
@@ -64,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
         message, status = f"BigQuery refused or did not answer: {'; '.join(explain(error))}", 1
     except OSError as error:  # after RequestException, which is an OSError too
-        message, status = f"cannot write {error.filename}: {error.strerror}", 1
+        place = error.filename or "the output"
+        message, status = f"cannot read or write {place}: {error.strerror}", 1
     return logs.report_failure("publish", message, status)
 
 
@@ -81,12 +85,9 @@ def _report(settings: Settings, flags: argparse.Namespace) -> None:
         raise PublishError(f"cannot draw the page without {error.name}: `{command}`") from None
     statistics = read_statistics(client, f"{project}.{settings.raw_dataset}.runs")
     page = format_page(status, statistics, project, datetime.now(UTC))
-    file = flags.output / "report.html"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(".report.html.unfinished")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(file)  # nobody opens half a page
-    print(f"Wrote {file}")
+    with replace_files(flags.output) as unfinished:
+        (unfinished / "report.html").write_text(page, encoding="utf-8")
+    print(f"Wrote {flags.output / 'report.html'}")
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -101,14 +102,19 @@ def _build_parser() -> argparse.ArgumentParser:
     folder = argparse.ArgumentParser(add_help=False)
     folder.add_argument(
         "--output",
-        type=Path,
-        default=Path(os.environ.get("EXPORT_DIR", "exports")),
+        type=lambda folder: Path(folder or "exports"),
+        default=os.environ.get("EXPORT_DIR", ""),
         help="the folder to write to (EXPORT_DIR, exports)",
     )
     add_parser = partial(commands.add_parser, allow_abbrev=False)
     files = add_parser("csv", help="write the marts as CSV", parents=[folder])
     files.add_argument(
         "--with-secrets", action="store_true", help="also write passwords, salts and hashes"
+    )
+    files.add_argument(
+        "--for-spreadsheets",
+        action="store_true",
+        help="begin texts with ' that a spreadsheet would take for a formula",
     )
     history = add_parser("history", help="record the last runs of dbt")
     load_id, help_text = os.environ.get("LOAD_ID", ""), "the load before them (LOAD_ID)"

@@ -20,7 +20,7 @@ class PublishError(RuntimeError):
 
 def read_artifact(name: str) -> dict[str, Any]:
     """Return one of FILES; raise PublishError if the file is missing or incomplete."""
-    path = Path(os.environ.get("DBT_TARGET_PATH", "target")) / FILES[name]
+    path = Path(os.environ.get("DBT_TARGET_PATH") or "target") / FILES[name]
     try:
         artifact: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:

@@ -84,6 +84,11 @@ class Process:
         self._process.join(seconds)
         return self.returncode is not None
 
+    @property
+    def errors(self) -> str:
+        """What it has written to standard error so far."""
+        return self._streams[1].read_text("utf-8")
+
     def communicate(self) -> tuple[str, str]:
         """Wait for its end, and return its standard output and standard error."""
         self._process.join()
