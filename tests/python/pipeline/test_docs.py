@@ -46,6 +46,19 @@ def test_readme_shows_what_demo_prints(built: Run, tmp_path: Path) -> None:
     assert max(map(len, f"{transcript}{make('help')}".splitlines())) <= 80
 
 
+def test_suggested_commands_show_rows(built: Run) -> None:
+    pages = [ROOT / "Makefile", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    suggested = {
+        command
+        for page in pages
+        for command in re.findall(r"(dbt show --select \w+)", page.read_text())
+    }
+    assert suggested
+    for command in suggested | {"dbt show --select users_history"}:
+        output = passes(built(*command.split(), "--quiet", "--indirect-selection", "empty"))
+        assert len(re.findall(r"^\| [0-9a-f]{8}-", output, re.M)) == 5, output
+
+
 def make(*words: str, **extra: str) -> str:
     environment = os.environ | {"MAKEFLAGS": ""} | extra
     return subprocess.check_output(["make", *words], cwd=ROOT, env=environment, text=True)
