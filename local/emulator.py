@@ -47,7 +47,7 @@ async def _skip_copy(self: ScriptInterpreter, sql: str) -> None:
     """Take no copy of the target of a statement in a transaction."""
 
 
-inner_query.rewrite_for_system_time = lambda sql, *_: sql  # type: ignore[assignment]
+inner_query.rewrite_for_system_time = lambda sql, *_: sql  # type: ignore[attr-defined]
 SnapshotManager.capture = _capture_on_request  # type: ignore[method-assign, assignment]
 ScriptInterpreter._snapshot_dml_targets = _skip_copy  # type: ignore[method-assign]
 bqemulator.server.DuckDBEngine = Engine  # type: ignore[attr-defined]

@@ -89,9 +89,7 @@ def _write(out: TextIO, columns: list[str], rows: Iterable[Row], for_spreadsheet
         # row.values() would make a deep copy.
         values = [NULL if value is None else value for value in row[:]]
         if for_spreadsheets:
-            values = [
-                f"'{value}" if _is_formula(value) else value for value in values
-            ]
+            values = [f"'{value}" if _is_formula(value) else value for value in values]
         writer.writerow(values)
     return count
 
