@@ -441,4 +441,4 @@ def test_make_pipeline_keeps_load_id(tmp_path: Path) -> None:
         used = lines[0].partition(", LOAD_ID=")[2]
         assert re.fullmatch(re.escape(load_id) or r"manual-\d{8}T\d{6}Z-\d+", used)
         assert lines[0] == f"python -m ingest --load-id {used}, LOAD_ID={used}"
-        assert len(lines) == 6 and all(line.endswith(f", LOAD_ID={used}") for line in lines)
+        assert len(lines) == 7 and all(line.endswith(f", LOAD_ID={used}") for line in lines)
