@@ -18,7 +18,7 @@ def test_setup_makes_profiles_once_and_keeps_changes(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path)
 
     def setup() -> str:
-        command = ["make", "--old-file=.venv/ready", "setup"]
+        command = ["make", "--no-print-directory", "--old-file=.venv/ready", "setup"]
         environment = os.environ | {"MAKEFLAGS": ""}
         return subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
 
