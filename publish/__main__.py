@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         reason = " ".join(str(error).split())[:500]
         message, status = f"BigQuery refused or did not answer: {reason}", 1
     except OSError as error:  # after RequestException, which is an OSError too
-        place = error.filename or "the output"
+        place = error.filename or getattr(flags, "output", "the output")  # a full disk has no name
         message, status = f"cannot read or write {place}: {error.strerror}", 1
     return logs.report_failure("publish", message, status)
 
