@@ -34,8 +34,7 @@ from sqlglot.expressions import core
 from local.engine import Engine
 
 # For time travel and for transactions the emulator copies the whole table at every write, and keeps
-# the copy for seven days. The project uses no rollback, and local/engine.py reads a moment without
-# copies, so it takes none.
+# the copy for seven days. Here local/engine.py reads a moment, and the project uses no rollback.
 _capture = SnapshotManager.capture
 
 

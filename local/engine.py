@@ -66,16 +66,11 @@ class Engine(DuckDBEngine):
             self.execute(f"CREATE OR REPLACE MACRO {function}")
 
     def _connect_at(self, moment: str) -> duckdb.DuckDBPyConnection:
-        """Return a connection that sees the tables as they are now, whatever is changed later.
-
-        Without the emulator's copies nothing older can be read, so now is near enough to `moment`
-        for a query that has just asked for the time, and for nobody else.
-        """
+        """Return a connection that reads all tables as they are at its first query."""
         if datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(minutes=1):
             raise duckdb.InvalidInputException(f"no table is kept as it was at {moment}")
         connection = self.connection.cursor()
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("BEGIN")
+        connection.execute("SET TimeZone = 'UTC'; BEGIN")
         return connection
 
     async def stop(self) -> None:

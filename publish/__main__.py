@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
         message, status = f"BigQuery refused or did not answer: {'; '.join(explain(error))}", 1
     except OSError as error:  # after RequestException, which is an OSError too
-        place = error.filename or "the output"
+        place = error.filename or getattr(flags, "output", "the output")  # a full disk has no name
         message, status = f"cannot read or write {place}: {error.strerror}", 1
     return logs.report_failure("publish", message, status)
 

@@ -6,54 +6,59 @@ All but numbers is quoted, and null is an empty field without quotes.
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
 
 from google.api_core.exceptions import NotFound
-from google.cloud.bigquery import Client, Row
+from google.cloud import bigquery
 
 from publish.artifacts import PublishError, read_artifact
 from publish.files import replace_files
 
 MARTS = ("users", "logins", "locations")
-# With all six digits, also of whole seconds: pandas reads a column of two formats as text.
-TIMESTAMP = "format_timestamp('%FT%H:%M:%E6SZ', {name}) as {name}"
-# A spreadsheet takes a text that begins so for a formula; the last four are the wide forms.
-FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+PUBLISHED = ("public", "personal")
+# Six digits also of a whole second: pandas reads a column of two formats as text.
+ISO_TIME = "format_timestamp('%FT%H:%M:%E6SZ', {name}) as {name}"
+# A spreadsheet would take a text that begins so for a formula.
+NO_FORMULA = r"""regexp_replace({name}, r"^[=+\-@\t\r\n]", r"'\0") as {name}"""
 
 
 class _Null(float):
-    """A null that csv does not quote; csv.QUOTE_NOTNULL needs Python 3.12."""
+    """A number for csv, which would quote None; csv.QUOTE_NOTNULL needs Python 3.12."""
 
     def __str__(self) -> str:
         return ""
 
 
-NULL = _Null()
-
-
 def write_marts(
-    client: Client, folder: Path, with_secrets: bool, for_spreadsheets: bool
+    client: bigquery.Client, folder: Path, with_secrets: bool, for_spreadsheets: bool
 ) -> dict[Path, int]:
     """Write one file per mart into `folder` and return each file's number of rows.
 
     Columns whose class is not `public` or `personal` are left out unless `with_secrets`. The files
-    are of one moment, and replace older ones when all are complete. Raises PublishError if a mart
-    is missing or `folder` cannot be written to.
+    are of one moment, and replace others when all are complete. Raises PublishError if a mart is
+    missing.
     """
     nodes = read_artifact("manifest")["nodes"]
+    formats = {"timestamp": ISO_TIME} | ({"string": NO_FORMULA} if for_spreadsheets else {})
     row_counts = {}
     try:
         with replace_files(folder) as unfinished:
-            # Not this machine's time, which BigQuery may take for the future.
+            # Our clock may be ahead of BigQuery's, which refuses to read the future.
             ((moment,),) = client.query_and_wait("select current_timestamp()")
             for name in MARTS:
-                node, file = nodes[f"model.randomuser.{name}"], f"{name}.csv"
-                columns = _choose_columns(node, with_secrets)
-                is_private = columns != _choose_columns(node, with_secrets=False)
-                (unfinished / file).touch(0o600 if is_private else 0o666)
-                rows = client.query_and_wait(_select(node, columns, moment.isoformat()))
-                with (unfinished / file).open("w", encoding="utf-8", newline="") as out:
-                    row_counts[folder / file] = _write(out, columns, rows, for_spreadsheets)
+                node = nodes[f"model.randomuser.{name}"]
+                columns = {
+                    column: formats.get(config["data_type"], "{name}").format(name=column)
+                    for column, config in node["columns"].items()
+                    if with_secrets or config["config"]["meta"].get("class") in PUBLISHED
+                }
+                sql = (
+                    f"select {', '.join(columns.values())} from {node['relation_name']} for "  # noqa: S608
+                    f"system_time as of timestamp '{moment.isoformat()}' "
+                    f"order by {node['config']['unique_key']}"
+                )
+                file = unfinished / f"{name}.csv"
+                file.touch(0o600 if with_secrets else 0o666)
+                row_counts[folder / file.name] = _write(file, columns, client.query_and_wait(sql))
     except NotFound as error:
         raise PublishError(
             f"a mart is missing ({error.message.rpartition('Not found: ')[2]}): run `dbt build` "
@@ -62,37 +67,12 @@ def write_marts(
     return row_counts
 
 
-def _choose_columns(node: dict[str, Any], with_secrets: bool) -> list[str]:
-    return [
-        name
-        for name, column in node["columns"].items()
-        if with_secrets or column["config"]["meta"].get("class") in ("public", "personal")
-    ]
-
-
-def _select(node: dict[str, Any], columns: list[str], moment: str) -> str:
-    values = [
-        TIMESTAMP.format(name=name) if node["columns"][name]["data_type"] == "timestamp" else name
-        for name in columns
-    ]
-    return (
-        f"select {', '.join(values)} from {node['relation_name']} "  # noqa: S608
-        f"for system_time as of timestamp '{moment}' order by {node['config']['unique_key']}"
-    )
-
-
-def _write(out: TextIO, columns: list[str], rows: Iterable[Row], for_spreadsheets: bool) -> int:
-    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(columns)
-    count = 0
-    for count, row in enumerate(rows, start=1):  # noqa: B007
-        # row.values() would make a deep copy.
-        values = [NULL if value is None else value for value in row[:]]
-        if for_spreadsheets:
-            values = [f"'{value}" if _is_formula(value) else value for value in values]
-        writer.writerow(values)
+def _write(file: Path, columns: Iterable[str], rows: Iterable[bigquery.Row]) -> int:
+    count, null = 0, _Null()
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(columns)
+        for count, row in enumerate(rows, start=1):  # noqa: B007
+            # row.values() would be a deep copy, which takes longer than all else here.
+            writer.writerow([null if value is None else value for value in row[:]])
     return count
-
-
-def _is_formula(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(FORMULA_STARTS)

@@ -1,4 +1,4 @@
-"""Replaces files of a folder all at once, or not at all."""
+"""Replaces files of a folder together: the CSVs, or the page of the report."""
 
 import fcntl
 import logging
@@ -9,48 +9,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from requests import RequestException
-
-from ingest.logs import event
-from publish.artifacts import PublishError
-
 log = logging.getLogger(__name__)
-PREFIX = ".unfinished-"
 
 
 @contextmanager
 def replace_files(folder: Path) -> Iterator[Path]:
-    """Yield a private folder; when the block ends well, its files replace those of `folder`.
+    """Yield a private folder; its files replace those of `folder` when the block ends well.
 
-    Runs that write to `folder` take turns. Raises PublishError if it cannot be written to.
+    Runs that write to `folder` take turns, so what another run has left is of one that was killed.
     """
+    with suppress(FileExistsError):  # a file is refused below, as no folder
+        folder.mkdir(parents=True)
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with suppress(FileExistsError):
-            folder.mkdir(parents=True)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            _wait_for_lock(lock, folder)
-            for leftover in folder.glob(f"{PREFIX}*"):  # of a run that was killed
-                shutil.rmtree(leftover)
-            with TemporaryDirectory(prefix=PREFIX, dir=folder) as unfinished:
-                yield Path(unfinished)
-                for file in Path(unfinished).iterdir():
-                    file.replace(folder / file.name)
-        finally:
-            os.close(lock)
-    except RequestException:  # an OSError too, of the block
-        raise
-    except OSError as error:
-        raise PublishError(
-            f"cannot write to {folder}: {error.strerror}; no file there is half written. "
-            "Make room, or choose another folder with --output"
-        ) from None
-
-
-def _wait_for_lock(lock: int, folder: Path) -> None:
-    """Lock the folder until `lock` is closed; the kernel closes it when the process is killed."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.info("waiting for another run that writes to %s", folder, extra=event("waiting"))
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:  # the kernel unlocks the folder when it is closed, also by a kill
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another run that writes to %s", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in folder.glob(".unfinished-*"):
+            shutil.rmtree(leftover)
+        with TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
+            yield Path(unfinished)
+            for file in Path(unfinished).iterdir():
+                file.replace(folder / file.name)
+    finally:
+        os.close(lock)

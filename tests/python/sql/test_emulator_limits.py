@@ -192,6 +192,13 @@ def test_patch_behaves_like_bigquery(name: str, project: Client, tmp_path: Path)
     assert LIMITS[name]["bigquery"] in run_limit(project, LIMITS[name], tmp_path)
 
 
+def test_moment_without_copies_is_refused(project: Client) -> None:
+    with pytest.raises(GoogleAPIError, match="no table is kept as it was at 2026-01-01"):
+        query(
+            project, "select 1 from limits.t for system_time as of timestamp '2026-01-01 00:00+00'"
+        )
+
+
 def test_read_only_steps_do_not_change_trees() -> None:
     steps = run_python("from local.emulator import READ_ONLY_STEPS; print(*READ_ONLY_STEPS)")
     changes = re.compile(

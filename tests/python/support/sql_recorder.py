@@ -26,6 +26,7 @@ COMMANDS = {
         "dbt build --exclude-resource-type unit_test",
         "publish csv",
         "publish csv --with-secrets",
+        "publish csv --for-spreadsheets",
         "publish history",
         "publish report",
         "publish report --html",
