@@ -18,6 +18,10 @@ class SourceError(RuntimeError):
     """The API or a file gave no valid response; the text says what was requested and received."""
 
 
+class NoUsersError(SourceError):
+    """The response is valid and holds no users, as in an outage of the API."""
+
+
 # Both can hold no user: a text and nothing else, and the title of a page (in XML it is Ms or Mr).
 _ERROR = dict[Literal["error"], Annotated[str, msgspec.Meta(max_length=200)]]
 _TITLE = re.compile(rb"(?is)\s*<(!doctype )?html\b((?!<body).){0,2000}?<title>([^<]{1,200})</title")
@@ -65,7 +69,7 @@ def parse_page(body: bytes, origin: str, media_type: str = "") -> Page:
     except RecursionError:
         raise SourceError(f"{origin} is nested too deeply to be parsed") from None
     if not page.users:
-        raise SourceError(f"{origin} holds no users, as in an outage of the API")
+        raise NoUsersError(f"{origin} holds no users, as in an outage of the API")
     if page.info.results != len(page.users):
         raise SourceError(f"{origin} reports {page.info.results} users and holds {len(page.users)}")
     return page

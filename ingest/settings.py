@@ -23,9 +23,10 @@ class Settings(BaseSettings):
 
     # A password has its special characters escaped (%2F), or `redact` would not find its end.
     randomuser_url: str = Field(
-        "https://randomuser.me/api/", pattern=r"^https?://[^/?#\\\s]+[^?#@\s]*$"
+        "https://randomuser.me/api/1.4/", pattern=r"^https?://[^/?#\\\s]+[^?#@\s]*$"
     )
     randomuser_users: int = Field(1_000, ge=1, le=10_000_000)
+    randomuser_contact: str = ""
     randomuser_password: str = "special,upper,lower,number,24-32"  # noqa: S105
     retry_seconds: float = Field(600, gt=0, le=86_400)
     google_cloud_project: str = Field(min_length=1)

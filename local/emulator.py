@@ -32,6 +32,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.expressions import core
 
 from local.engine import Engine
+from local.job_ids import insert_job_once
 
 # For time travel and for transactions the emulator copies the whole table at every write, and keeps
 # the copy for seven days. Here local/engine.py reads a moment, and the project uses no rollback.
@@ -174,6 +175,7 @@ async def _get_table_and_count(**request: Any) -> Any:
 
 
 _ENDPOINTS = {
+    jobs.insert_job: insert_job_once,
     jobs.query: _query_or_error,
     tabledata.list_tabledata: _list_partition,
     tables.get_table: _get_table_and_count,

@@ -23,8 +23,9 @@ from requests import RequestException
 
 from ingest import __version__, logs
 from ingest.errors import explain
+from ingest.load_id import normalize
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import connect, normalize_load_id
+from ingest.warehouse import connect
 from publish import csv_files
 from publish.alert import AlertSettings, send_alert
 from publish.artifacts import PublishError
@@ -118,7 +119,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     history = add_parser("history", help="record the last runs of dbt")
     load_id, help_text = os.environ.get("LOAD_ID", ""), "the load before them (LOAD_ID)"
-    history.add_argument("--load-id", type=normalize_load_id, default=load_id, help=help_text)
+    history.add_argument("--load-id", type=normalize, default=load_id, help=help_text)
     summary = add_parser("report", help="print a summary of the last run", parents=[folder])
     summary.add_argument(
         "--html", action="store_true", help="also write it with charts to report.html"

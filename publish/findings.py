@@ -17,7 +17,7 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from ingest.warehouse import RECOVERY_WINDOW
+from ingest.landing import RECOVERY_DAYS
 
 ERROR, WARNING, OK = "error", "warning", "recovered"
 USUAL_BUILDS = 5  # fewer earlier builds are not enough to say what is usual
@@ -56,7 +56,7 @@ def find_unfinished_loads(
     """
     sql = (
         f"select load_id, count(*) as users from `{raw}.users` "  # noqa: S608
-        f"where loaded_at >= {_ago(RECOVERY_WINDOW.days, 'day')} "
+        f"where loaded_at >= {_ago(RECOVERY_DAYS, 'day')} "
         f"and loaded_at < {_ago(int(grace_period.total_seconds()), 'second')} "
         f"and load_id not in (select load_id from `{raw}.loads`) "
         "group by load_id order by load_id"

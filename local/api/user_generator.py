@@ -31,7 +31,8 @@ BORN = (-800_000_000_000, RELEASED - 21 * 365 * 86_400_000)
 
 def generate_page(request: Request) -> str:
     """Return the response to `request`, as JSON."""
-    rng = Rng(request.seed + (str(request.page) if request.page > 1 else ""))
+    seed = request.seed + (str(request.page) if request.page > 1 else "")
+    rng = Rng(int(md5(seed.encode(), usedforsecurity=False).hexdigest()[:8], 16))  # as the service
     today = datetime.now(UTC)
     users = [
         "{" + ",".join(compress(_generate_user(rng, request, today), request.fields)) + "}"

@@ -32,14 +32,14 @@ users as (
         -- replaces every string by "", every number by 0 and every array by []; a quote within a
         -- string follows a backslash, so `":"` is always the end of a name and start of a string
         regexp_replace(regexp_replace(regexp_replace(
-            to_json_string(payload),
+            to_json_string(safe.parse_json(payload, wide_number_mode => 'round')),
             r'":"(?:[^"\\]|\\.)*"', '":""'
         ), r'":-?[0-9][0-9.eE+-]*', '":0'),
         r'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]', '[]') as structure
     from {{ source('randomuser', 'users') }}
     where
         loaded_at >= {{ lookback_start() }}
-        and json_type(payload) = 'object'
+        and json_type(safe.parse_json(payload, wide_number_mode => 'round')) = 'object'
 
 ),
 

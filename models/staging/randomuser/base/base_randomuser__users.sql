@@ -15,7 +15,11 @@ with
 
 source as (
 
-    select * from {{ source('randomuser', 'users') }}
+    select
+        * except (payload),
+        payload as payload_text,
+        safe.parse_json(payload, wide_number_mode => 'round') as payload
+    from {{ source('randomuser', 'users') }}
     where
         loaded_at >= {{ start }}
     {% if is_incremental() %}
@@ -38,6 +42,7 @@ parsed as (
         fetched_at,
         loaded_at,
         payload,
+        payload_text,
 
         -- login
         lower(json_value(payload, '$.login.uuid')) as user_id,
@@ -101,7 +106,7 @@ parsed as (
 validated as (
 
     select
-        * except (payload),
+        * except (payload_text),
         -- the key of an address: hashed as JSON, so that a dash or a missing part cannot give two
         -- addresses the same key; case and outer spaces make no difference
         if(
@@ -117,8 +122,9 @@ validated as (
             ))))
         ) as location_id,
         case
+            when payload is null then 'the user is not JSON that BigQuery can read'
             when json_type(payload) != 'object'
-                then 'the user is not a JSON object that BigQuery can read'
+                then 'the user is not a JSON object'
             when user_id is null and api_version in ('1.0', '1.1')
                 then 'login.uuid is missing: the API gives no key before version 1.2'
             when user_id is null then 'login.uuid is missing or not text'
@@ -129,13 +135,13 @@ validated as (
             -- an empty password is valid: the word list of the API has an empty word
             when password is null then 'login.password is missing or not text'
         end as rejection_reason,
-        payload
+        payload_text
     from parsed
 
 )
 
 select
-    * except (payload),
+    * except (payload_text),
     -- only for rejected users: accepted users have their values in the columns
-    if(rejection_reason is not null, payload, null) as rejected_payload
+    if(rejection_reason is not null, payload_text, null) as rejected_payload
 from validated

@@ -1,0 +1,65 @@
+"""The SQL statements of the loader; `{users}`, `{loads}` and `{forgotten}` are its tables."""
+
+# What is known of a load before it lands: its row in the ledger, its rows in raw (of a run that
+# died before the ledger was written), and who is forgotten.
+LOOK_UP = """
+select
+    current_timestamp() as now_at,
+    ledger.load_id is not null as is_in_ledger,
+    ledger.users_landed,
+    coalesce(ledger.users_forgotten, 0) as users_forgotten,
+    landed.users,
+    landed.loaded_at,
+    coalesce(ledger.load_hash, landed.load_hash) as load_hash,
+    (select string_agg(distinct user_hash) from `{forgotten}`) as forgotten,
+    (select key from `{forgotten}_key`) as forgotten_key
+from (
+    select count(*) as users, max(loaded_at) as loaded_at, max(load_hash) as load_hash
+    from `{users}`
+    where
+        load_id = @load_id
+        and loaded_at >= timestamp_sub(current_timestamp(), interval @days day)
+) as landed
+left join (select * from `{loads}` where load_id = @load_id) as ledger
+    on true
+"""
+
+# `users_landed` null: it is not known beforehand how many users are in raw.
+WRITE_LEDGER = """
+insert into `{loads}` (
+    load_id, source, api_version, seed, users_asked, users_received,
+    users_landed, users_forgotten, loader_version, started_at, loaded_at, load_hash
+)
+select
+    @load_id, @source, landed.api_version, landed.seed, @users_asked, @users_received,
+    landed.users, @users_received - landed.users, @loader_version, @started_at,
+    current_timestamp(), @load_hash
+from (
+    select
+        count(*) as users,
+        coalesce(string_agg(distinct api_version, ', '), '') as api_version,
+        coalesce(string_agg(distinct seed, ', '), '') as seed
+    from `{users}`
+    where load_id = @load_id and loaded_at = @started_at
+) as landed
+where
+    landed.users = coalesce(@users_landed, landed.users)
+    and not exists (select 1 from `{loads}` where load_id = @load_id)
+"""
+
+IS_IN_LEDGER = "select load_id from `{loads}` where load_id = @load_id"
+
+DECIDE = """
+update `{loads}` set decision = @decision, decided_at = current_timestamp()
+where load_id = @load_id
+"""
+
+LAST_LOADS = """
+select loaded_at, load_id, users_landed, api_version, decision, source from `{loads}`
+order by loaded_at desc limit 20
+"""
+
+FORGOTTEN_KEY = """
+create table if not exists `{forgotten}_key` as
+select concat(generate_uuid(), generate_uuid()) as key
+"""
