@@ -141,7 +141,7 @@ def draw_table(
             if not (line and scan.columns):
                 continue
             # A temporary table has the columns of its target.
-            target = re.sub(r"__dbt_tmp\w*$", "", re.sub(r"\.landing_\w+$", ".users", name))
+            target = re.sub(r"__dbt_tmp\w*$", "", name)
             sizes[target] = widths = sizes.get(target) or column_sizes(client, target)
             width = sum(widths.get(column, 8) for column in scan.columns)
             partition = estimator.partitions.get(target, 0)

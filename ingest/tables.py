@@ -17,7 +17,7 @@ from google.cloud.bigquery import Dataset, SchemaField, Table, TimePartitioning
 from ingest.response import Page
 
 _column = partial(SchemaField, mode="REQUIRED")
-_HASH = SchemaField("load_hash", "STRING", description="Hash of what the load requested.")
+_HASH = SchemaField("load_hash", "STRING", description="Hash of what the load requested")
 USERS = [
     _column("load_id", "STRING", description="The load that brought this version."),
     _column("record_index", "INT64", description="Position of the user in its load."),
@@ -26,7 +26,7 @@ USERS = [
     _column("api_version", "STRING", description="Version of the API that answered."),
     _column("seed", "STRING", description="Seed in the response of the API."),
     _column("fetched_at", "TIMESTAMP", description="When the API's response was complete (UTC)."),
-    _column("loaded_at", "TIMESTAMP", description="When the load began to land."),
+    _column("loaded_at", "TIMESTAMP", description="When the load landed"),
     _HASH,
 ]
 LOADS = [
@@ -38,7 +38,7 @@ LOADS = [
     _column("users_landed", "INT64", description="How many rows of the load are in `users`."),
     _column("loader_version", "STRING", description="Version of the loader."),
     _column("started_at", "TIMESTAMP", description="When the run that landed the load started."),
-    _column("loaded_at", "TIMESTAMP", description="When the load landed in raw."),
+    _column("loaded_at", "TIMESTAMP", description="When the load landed"),
     SchemaField("decision", "STRING", description="What a person decided about the load."),
     SchemaField("decided_at", "TIMESTAMP", description="When a person decided it (UTC)."),
     SchemaField("users_forgotten", "INT64", description="How many received users are forgotten."),

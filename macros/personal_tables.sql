@@ -2,7 +2,7 @@
     {#-
         The tables that hold users, found from the keys of their columns in the project (`key: user`
         and `key: address`), in all of the project's datasets: models, snapshots, sources, the
-        batches that a build has left, landing tables, and stored failures of tests. Tables that are
+        batches that a build has left, and stored failures of tests. Tables that are
         none of the project's are returned as `others`.
     -#}
     {%- set found = {'users': [], 'addresses': [], 'failures': [], 'others': []} -%}
@@ -19,15 +19,12 @@
         {%- set dataset = api.Relation.create(database=database, schema=schema) -%}
         {%- for relation in dbt.list_relations_without_caching(dataset) if relation.type == 'table' -%}
             {%- set name = schema ~ '.' ~ relation.identifier -%}
-            {%- set is_landing = relation.identifier.startswith('landing_') -%}
-            {%- set landed = source('randomuser', 'users') -%}
-            {%- set origin = landed.schema ~ '.' ~ landed.identifier if is_landing else name -%}
-            {%- set node = nodes.get(origin.split('__dbt_tmp')[0]) -%}
+            {%- set node = nodes.get(name.split('__dbt_tmp')[0]) -%}
             {%- set table = {'name': name, 'relation': relation | string, 'is_dated': false} -%}
             {%- if node -%}
                 {%- do table.update(node_keys(node)) -%}
                 {%- do table.update({'columns': node.columns | list}) -%}
-                {%- do table.update({'is_dated': 'loaded_at' in node.columns and not is_landing}) -%}
+                {%- do table.update({'is_dated': 'loaded_at' in node.columns}) -%}
             {%- endif -%}
             {%- set kind = 'failures' if name in failures else 'users' if table.user
                 else 'addresses' if table.address else none if node else 'others' -%}

@@ -1,7 +1,12 @@
 {% macro user_hash(user_id) %}
     {#-
-        The keyed hash by which a forgotten user is known; ingest/tables.py makes the same. The key
+        The keyed hash by which a forgotten user is known; ingest/landing.py makes the same. The key
         never leaves the warehouse: it is in no setting, no log and no statement.
     -#}
     to_hex(sha256(concat((select key from {{ source('randomuser', 'forgotten_key') }}), {{ user_id }})))
+{%- endmacro %}
+
+{% macro is_forgotten(user_id) %}
+    {#- Whether a user id is forgotten; null if there is no id. -#}
+    ({{ user_hash(user_id) }} in (select user_hash from {{ source('randomuser', 'forgotten') }}))
 {%- endmacro %}

@@ -79,7 +79,6 @@ def prepare(client: Client) -> Client:
     dataset = f"{client.project}.limits"
     client.create_dataset(tables.define_dataset(dataset, "US"))
     client.create_table(tables.define_users(f"{dataset}.users"))
-    client.create_table(tables.define_staging(f"{dataset}.staging"))
     return client
 
 
