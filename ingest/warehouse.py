@@ -71,18 +71,18 @@ class Warehouse:
     def create_tables(self) -> None:
         """Create the dataset and its tables; raise LandingError if they are of an older version."""
         with suppress(NotFound):
-            ledger = self.client.get_table(self.loads, retry=self._first_call_retry)
-            if len(ledger.schema) < len(tables.LOADS):
+            users = self.client.get_table(self.users, retry=self._first_call_retry)
+            if len(users.schema) < len(tables.USERS):
                 conversion = "docs/upgrade.md has the statements that convert it"
                 raise LandingError(f"{self.dataset} is of an earlier version: {conversion}")
             return
         dataset = tables.define_dataset(self.dataset, self.client.location)
         self.client.create_dataset(dataset, exists_ok=True, retry=self.retry)
-        for table in (tables.define_users(self.users), tables.define_forgotten(self._forgotten)):
+        for table in (tables.define_loads(self.loads), tables.define_forgotten(self._forgotten)):
             self.client.create_table(table, exists_ok=True, retry=self.retry)
         self.query(statements.FORGOTTEN_KEY)
-        # The ledger comes last: it shows that all is there.
-        self.client.create_table(tables.define_loads(self.loads), exists_ok=True, retry=self.retry)
+        # `users` comes last: it shows that all is there.
+        self.client.create_table(tables.define_users(self.users), exists_ok=True, retry=self.retry)
 
     def query(self, sql: str, **values: Any) -> list[Any]:
         """Run a statement with `values` as its parameters and return its rows."""

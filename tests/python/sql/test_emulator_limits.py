@@ -125,10 +125,6 @@ def column_added_over_the_api(client: Client, _: Path) -> str:
     return str(query(client, "select count(c) from limits.t"))
 
 
-def expiry_of_the_staging_table(client: Client, _: Path) -> str:
-    return str(client.get_table("limits.staging").expires)
-
-
 def rows_of_a_missing_table(client: Client, _: Path) -> str:
     return str(list(client.query_and_wait("select * from limits.missing", retry=RETRY)))
 
