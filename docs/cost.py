@@ -105,7 +105,7 @@ def _bounds(scope: Scope, parameters: Iterable[Any]) -> dict[str, float]:
     conditions = [node.args.get("on") or node.this for node in scope.find_all(exp.Where, exp.Join)]
     bounds: dict[str, float] = defaultdict(lambda: math.inf)
     for part in exp.and_(exp.true(), *conditions, wrap=False).flatten():
-        if isinstance(part, exp.GTE | exp.GT) and part.this.name == "loaded_at":
+        if isinstance(part, exp.GTE | exp.GT | exp.EQ) and part.this.name == "loaded_at":
             alias = part.this.table
             bounds[alias] = min(bounds[alias], _hours(part.expression, parameters))
     return bounds
@@ -113,12 +113,13 @@ def _bounds(scope: Scope, parameters: Iterable[Any]) -> dict[str, float]:
 
 def _hours(bound: Any, parameters: Iterable[Any]) -> float:
     """Return how many hours ago a constant is; infinite if the bound is not a constant."""
+    values = {parameter.name: str(parameter.value) for parameter in parameters}
     if isinstance(bound, exp.TimestampSub):
-        return _hours(bound.this, parameters) + int(bound.expression.name) * HOURS[str(bound.unit)]
+        number = values.get(bound.expression.name, bound.expression.name)
+        return _hours(bound.this, parameters) + int(number) * HOURS[str(bound.unit)]
     if isinstance(bound, exp.CurrentTimestamp):
         return 0
-    values = (str(parameter.value) for parameter in parameters if parameter.name == bound.name)
-    text = next(values, bound.name)
+    text = values.get(bound.name, bound.name)
     if isinstance(bound, exp.Column) or not re.match(r"\d{4}-\d\d-\d\d", text):
         return math.inf
     time = datetime.fromisoformat(text)

@@ -48,7 +48,8 @@
         from newest
         having count(loaded_at) = {{ tables | length }}
     )
-    select min(least(start, if(decision = 'accepted' and decided_at >= start, loaded_at, start)))
+    -- the users of a load are in raw since it began to land
+    select min(least(start, if(decision = 'accepted' and decided_at >= start, started_at, start)))
     from lookback cross join {{ source('randomuser', 'loads') }}
 {% endmacro %}
 

@@ -78,7 +78,7 @@ def test_wrong_file_is_named(
 def test_invalid_url_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("RANDOMUSER_URL", url)
     with pytest.raises(
-        SettingsError, match=r"^RANDOMUSER_URL: is not like 'https://randomuser.me/api/'$"
+        SettingsError, match=r"^RANDOMUSER_URL: is not like 'https://randomuser.me/api/1.4/'$"
     ):
         Settings.read()
 
