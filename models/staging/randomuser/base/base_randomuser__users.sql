@@ -106,7 +106,7 @@ parsed as (
 validated as (
 
     select
-        * except (payload_text),
+        * except (payload, payload_text),
         -- the key of an address: hashed as JSON, so that a dash or a missing part cannot give two
         -- addresses the same key; case and outer spaces make no difference
         if(
