@@ -35,7 +35,7 @@ def test_load_logs_each_step(run: Run, api_url: str) -> None:
     done = run(*load, LOG_LEVEL="DEBUG")
     assert done.returncode == 0 and not for_people(done.stderr)
     events = read_events(done.stderr, load[-1])
-    assert list(events) == ["started", "fetched", "uploaded", "staged", "written", "landed"]
+    assert list(events) == ["started", "fetched", "received", "written", "landed"]
     assert (events["started"][0]["users"], events["started"][0]["source"]) == (2500, api_url)
     pages = {line["page"]: line["users"] for line in events["fetched"]}
     assert pages == {1: 1000, 2: 1000, 3: 500}
