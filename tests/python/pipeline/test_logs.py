@@ -40,7 +40,7 @@ def test_load_logs_each_step(run: Run, api_url: str) -> None:
     pages = {line["page"]: line["users"] for line in events["fetched"]}
     assert pages == {1: 1000, 2: 1000, 3: 500}
     assert all(line["seconds"] > 0 for line in [*events["fetched"], *events["landed"]])
-    for name in ("uploaded", "staged", "landed"):
+    for name in ("received", "landed"):
         assert [line["users"] for line in events[name]] == [2500]
     assert [line["table"] for line in events["written"]] == ["users", "ledger"]
 
