@@ -108,6 +108,6 @@ def _make_side(name: str, folder: Path, url: str) -> Side:
         project = str(PEERS / "dbt")
         settings |= {"DBT_PROJECT_DIR": project, "DBT_PROFILES_DIR": project, "DBT_TARGET": kind}
         settings |= {"DLT_DATA_DIR": str(folder / name / "dlt")}  # nothing in the home directory
-        settings |= {"PEER_DUCKDB": str(folder / "peer.duckdb")}
-    warehouse = DuckDB(folder / "peer.duckdb") if name == PEER_ON_DUCKDB else BigQuery(url)
+        settings |= {"PEER_DUCKDB": str(folder / "warehouse.duckdb")}
+    warehouse = DuckDB(folder / "warehouse.duckdb") if name == PEER_ON_DUCKDB else BigQuery(url)
     return Side(name, folder / name, warehouse, loader, str(dbt), options, tables, settings)

@@ -25,8 +25,12 @@
 {% endmacro %}
 
 {% macro cast_or_null(text, type) %}
-    {{- 'safe_cast(' if target.type == 'bigquery' else 'try_cast(' }}{{ text }} as {{ type }})
-{%- endmacro %}
+    {%- if target.type == 'bigquery' -%}
+        safe_cast({{ text }} as {{ type }})
+    {%- else -%}
+        try_cast({{ text }} as {{ {'float64': 'double', 'timestamp': 'timestamptz'}.get(type, type) }})
+    {%- endif -%}
+{% endmacro %}
 
 {% macro key_of(columns) %}
     {%- set parts = [] -%}

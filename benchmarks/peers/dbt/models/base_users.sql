@@ -40,7 +40,7 @@ parsed as (
         {{ field('id.value') }} as identity_value,
         {{ field('picture.large') }} as picture_url,
         {{ cast_or_null('substr(' ~ field('dob.date') ~ ', 1, 10)', 'date') }} as born_on,
-        {{ cast_or_null(field('registered.date'), api.Column.translate_type('timestamp')) }} as registered_at,
+        {{ cast_or_null(field('registered.date'), 'timestamp') }} as registered_at,
         {{ field('location.street.number') }} as street_number,
         {{ field('location.street.name') }} as street_name,
         {{ field('location.city') }} as city,
