@@ -1,4 +1,4 @@
-"""Measure the pipeline against dlt with dbt, DuckDB alone and itself: `make bench`.
+"""Measure the pipeline against dlt with dbt on the same warehouse: `make bench`.
 
 Each case writes one file into `.local/bench/results`, and docs/benchmarks.md is drawn from all of
 these files, so a single case can be measured again. The page says what is measured, and how.
@@ -11,16 +11,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.cases import CASES, QUICK, Bench, Sizes
-from benchmarks.machine import describe_machine, list_versions
-from benchmarks.measure import BENCH_PYTHON, FailedError
-from benchmarks.report import draw_page
-from benchmarks.responses import CONCURRENCY
-from ingest.api import PAGE_USERS
+from benchmarks.measure import FailedError
+from benchmarks.report import describe_machine, draw_page
+from benchmarks.sides import BENCH_PYTHON
 from local.bigquery import NotStartedError
 
 FOLDER = Path(".local", "bench")
@@ -29,20 +27,26 @@ PAGE = Path("docs", "benchmarks.md")
 
 def main() -> int:
     """Measure the cases and draw the page; return 0, or 1 if a run failed."""
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few users: shows that it runs")
+    parser.add_argument("--only", action="append", choices=CASES, help="measure this case")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, only draw the page")
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are stopped
     if not BENCH_PYTHON.exists():
         print(f"benchmarks: {BENCH_PYTHON} is missing: run `make bench`", file=sys.stderr)
         return 1
     results = FOLDER / ("quick" if options.quick else "results")
     results.mkdir(parents=True, exist_ok=True)
-    work = FOLDER / "work"
-    sizes = QUICK if options.quick else Sizes()
-    if options.rounds:
-        sizes = replace(sizes, rounds=options.rounds)
+    work, sizes = FOLDER / "work", QUICK if options.quick else Sizes()
     try:
         for case in [] if options.draw else options.only or CASES:
-            result = _measure(case, work, sizes)
+            print(case, flush=True)
+            before = {"load": os.getloadavg()[0], "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+            bench = Bench(work, sizes)
+            CASES[case](bench)
+            measured = {"sizes": asdict(sizes), "runs": bench.runs, "hourly": bench.hourly}
+            result = before | {"machine": describe_machine()} | measured
             (results / f"{case}.json").write_text(json.dumps(result, indent=1))
     except (FailedError, NotStartedError, subprocess.CalledProcessError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
@@ -56,33 +60,6 @@ def main() -> int:
     target.write_text(page)
     print(page if options.quick else f"{PAGE} is drawn")
     return 0
-
-
-def _measure(case: str, work: Path, sizes: Sizes) -> dict[str, object]:
-    print(case, flush=True)
-    bench = Bench(work, sizes)
-    before = {"load": os.getloadavg()[0], "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
-    CASES[case](bench)
-    runs = {side: [cost.to_json() for cost in costs] for side, costs in bench.runs.items()}
-    numbers = {name: getattr(sizes, name) for name in ("users", "many", "few", "rounds")}
-    numbers |= {"page_users": PAGE_USERS, "concurrency": CONCURRENCY}
-    tools = {"machine": describe_machine(), "versions": list_versions()}
-    return before | tools | {"sizes": numbers, "runs": runs}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="few users, one round: shows that it runs, not how fast",
-    )
-    parser.add_argument(
-        "--only", action="append", choices=CASES, help="measure this case (may be repeated)"
-    )
-    parser.add_argument("--rounds", type=int, help="runs of each side, in turn (3; quick: 1)")
-    parser.add_argument("--draw", action="store_true", help="measure nothing, only draw the page")
-    return parser
 
 
 if __name__ == "__main__":

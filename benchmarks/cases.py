@@ -1,20 +1,15 @@
-"""The five cases. Each measures its sides in turn, round by round, and checks every outcome."""
+"""The four cases. Each measures its sides in turn, round by round, and checks every outcome."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.history import build_history
-from benchmarks.measure import Cost
-from benchmarks.peer_runs import MARTS, RAW, TABLES, run_peer
-from benchmarks.pipeline import start_pipeline
-from benchmarks.responses import CONCURRENCY, LOAD_ID, PASSWORD, SEED, SavedResponses
-from ingest.api import PAGE_USERS
-
-Runs = dict[str, list[Cost]]
-"""For each side the costs of its rounds, in order."""
+from benchmarks.measure import Step
+from benchmarks.responses import serve
+from benchmarks.sides import PEER, PEER_ON_DUCKDB, PIPELINE, Side, open_sides
 
 
 @dataclass(frozen=True)
@@ -25,11 +20,9 @@ class Sizes:
     many: int = 1_000_000
     few: int = 5_000
     rounds: int = 3
-    landings: tuple[int, ...] = (10_000, 100_000)
-    """Landings over HTTP besides `many`, to see what the loader's memory depends on."""
 
 
-QUICK = Sizes(users=10_000, many=20_000, rounds=1, landings=(5_000, 10_000))
+QUICK = Sizes(users=4_000, many=8_000, few=1_000, rounds=1)
 
 
 @dataclass
@@ -38,142 +31,139 @@ class Bench:
 
     folder: Path
     sizes: Sizes
-    runs: Runs = field(default_factory=lambda: defaultdict(list))
+    runs: dict[str, list[list[Step]]] = field(default_factory=lambda: defaultdict(list))
+    """For each line of the page the runs, and for each run its steps."""
+    hourly: dict[str, Any] = field(default_factory=dict)
+    """For each side what an hourly run asks BigQuery for, and costs."""
 
-    def measure(self, side: str, run: Callable[[], Cost], *, keep: bool = True) -> None:
-        """Run one side once and keep its cost, unless the run is a warm-up."""
-        cost = run()
-        if keep:
-            self.runs[side].append(cost)
-        print(f"  {side}: {cost.seconds:.2f} s{'' if keep else ' (warm-up)'}", flush=True)
+    def keep(self, line: str, *steps: Step) -> None:
+        """Keep a run."""
+        self.runs[line].append(list(steps))
+        print(f"  {line}: {sum(step.seconds for step in steps):.2f} s", flush=True)
 
-    def responses(self, users: int, after: int = 0) -> SavedResponses:
-        """Return saved responses, which all cases share."""
-        return SavedResponses(self.folder / "responses", users, after)
+    def count(self, side: Side, first: int, *steps: Step) -> None:
+        """Keep what the hourly run of `steps` asked BigQuery for; its jobs begin at `first`."""
+        price = side.warehouse.price(side.warehouse.jobs(), first)
+        self.hourly[side.name] = {"steps": steps, "price": price}
 
+    @contextmanager
+    def open(self, *names: str, history: Path | None = None) -> Iterator[list[Side]]:
+        """Open sides in the folder of a run."""
+        with open_sides(self.folder / "run", *names, history=history) as sides:
+            yield sides
 
-def _http_options(users: int) -> tuple[str, ...]:
-    return ("--users", str(users), "--load-id", LOAD_ID)
+    def serve(self, users: int, after: int = 0) -> Any:
+        """Serve saved responses, which all cases share."""
+        return serve(self.folder / "responses", users, after)
 
 
 def end_to_end(bench: Bench) -> None:
-    """From the API over HTTP to tested tables, against dlt with dbt on DuckDB, and dlt alone."""
+    """From the API over HTTP to tested tables."""
+    for users in (bench.sizes.users, bench.sizes.many):
+        names = [PEER, PIPELINE] + [PEER_ON_DUCKDB] * (users == bench.sizes.users)
+        with bench.serve(users) as api:
+            for name in names * bench.sizes.rounds:
+                with bench.open(name) as (side,):
+                    steps = side.land(api, users), side.build()
+                    side.check(users)
+                bench.keep(f"{name}, {users:,}", *steps)
+
+
+def landing(bench: Bench) -> None:
+    """From the API over HTTP to raw."""
     users = bench.sizes.users
-    with bench.responses(users).serve() as url:
-
-        def run_pipeline(users: int) -> Cost:
-            with start_pipeline(bench.folder / "pipeline", url) as pipeline:
-                cost = pipeline.ingest(*_http_options(users)) + pipeline.build()
-                pipeline.check_rows(users)
-                return cost
-
-        def run_dlt(script: str, users: int, tables: Sequence[str], *, with_dbt: bool) -> Cost:
-            arguments = (url, SEED, PASSWORD, str(users), str(PAGE_USERS), str(CONCURRENCY))
-            folder = bench.folder / "peer"
-            return run_peer(
-                script, folder, *arguments, users=users, tables=tables, with_dbt=with_dbt
-            )
-
-        def run_dlt_and_dbt(users: int) -> Cost:
-            return run_dlt("dlt_raw", users, RAW + MARTS, with_dbt=True)
-
-        def run_dlt_alone(users: int) -> Cost:
-            return run_dlt("dlt_relational", users, TABLES, with_dbt=False)
-
-        sides = {"dlt and dbt": run_dlt_and_dbt, "pipeline": run_pipeline, "dlt": run_dlt_alone}
-        for side, run in sides.items():
-            bench.measure(side, partial(run, 1_000), keep=False)
-        for _ in range(bench.sizes.rounds):
-            for side, run in sides.items():
-                bench.measure(side, partial(run, users))
-
-
-def raw_landing(bench: Bench) -> None:
-    """From saved responses to raw, against dlt with Arrow tables; the loader's memory over HTTP."""
-    responses = bench.responses(bench.sizes.many)
-
-    def run_pipeline(users: int, url: str = "") -> Cost:
-        options = _http_options(users) if url else ("--from-file", *responses.pages)
-        with start_pipeline(bench.folder / "pipeline", url) as pipeline:
-            cost = pipeline.ingest(*options)
-            pipeline.check_rows(users, has_marts=False)
-            return cost
-
-    def run_dlt() -> Cost:
-        folder = bench.folder / "peer"
-        return run_peer("dlt_raw", folder, *responses.ndjson, users=responses.users, tables=RAW)
-
-    for _ in range(bench.sizes.rounds):
-        bench.measure("pipeline", lambda: run_pipeline(responses.users))
-        bench.measure("dlt", run_dlt)
-    with responses.serve() as url:
-        for users in (*bench.sizes.landings, responses.users):
-            bench.measure(f"pipeline over HTTP, {users:,}", partial(run_pipeline, users, url))
-
-
-def limit(bench: Bench) -> None:
-    """From saved responses to tables without tests, against DuckDB alone."""
-    responses = bench.responses(bench.sizes.users)
-
-    def run_pipeline() -> Cost:
-        with start_pipeline(bench.folder / "pipeline") as pipeline:
-            cost = pipeline.ingest("--from-file", *responses.pages) + pipeline.dbt("run")
-            pipeline.check_rows(responses.users)
-            return cost
-
-    def run_duckdb() -> Cost:
-        folder, files = bench.folder / "peer", responses.ndjson
-        return run_peer("duckdb_alone", folder, *files, users=responses.users, tables=TABLES)
-
-    bench.measure("DuckDB", run_duckdb, keep=False)
-    for _ in range(bench.sizes.rounds):
-        bench.measure("pipeline", run_pipeline)
-        bench.measure("DuckDB", run_duckdb)
+    with bench.serve(users) as api:
+        for name in [PEER, PIPELINE] * bench.sizes.rounds:
+            with bench.open(name) as (side,):
+                step = side.land(api, users)
+                side.check(users, has_marts=False)
+            bench.keep(name, step)
 
 
 def growth(bench: Bench) -> None:
-    """5,000 new users on top of a short history and of a long history."""
+    """New users on top of a short history and of a long history."""
     few, many = bench.sizes.few, bench.sizes.many
-    new = bench.responses(few, after=many)
-    histories = {
-        users: build_history(bench.folder / f"history-{users}", bench.responses(users))
-        for users in (few, many)
-    }
-
-    def run_pipeline(users: int) -> Cost:
-        with start_pipeline(bench.folder / "pipeline", history=histories[users]) as pipeline:
-            cost = pipeline.ingest("--from-file", *new.pages) + pipeline.build()
-            pipeline.check_rows(users + few)
-            return cost
-
-    bench.measure("short", lambda: run_pipeline(few), keep=False)
-    for _ in range(bench.sizes.rounds):
-        bench.measure("short", lambda: run_pipeline(few))
-        bench.measure("long", lambda: run_pipeline(many))
+    histories = {users: _build_history(bench, users) for users in (few, many)}
+    with bench.serve(few, after=many) as api:
+        for users in [few, many] * bench.sizes.rounds:
+            with bench.open(PIPELINE, history=histories[users]) as (side,):
+                steps = side.land(api, few), side.build()
+                side.check(users + few)
+            bench.keep(f"on {users:,}", *steps)
 
 
-def fixed_cost(bench: Bench) -> None:
-    """A run that finds nothing new, against dbt that only reads the project."""
-    few = bench.sizes.few
-    responses = bench.responses(few)
-    with start_pipeline(bench.folder / "pipeline") as pipeline:
+# Splits the one load that was landed into hourly loads, the newest an hour old.
+HISTORY = [
+    """
+update `raw_randomuser.users`
+set
+    load_id = concat('hour-', cast(div(record_index, {few}) as string)),
+    record_index = mod(record_index, {few}),
+    fetched_at = timestamp_sub(
+        current_timestamp(), interval ({loads} - div(record_index, {few})) hour),
+    loaded_at = timestamp_sub(
+        current_timestamp(), interval ({loads} - div(record_index, {few})) hour)
+where loaded_at >= timestamp '1970-01-01 00:00:00+00'
+""",
+    """
+insert into `raw_randomuser.loads`
+select loads.* replace (
+    concat('hour-', cast(hour as string)) as load_id,
+    {few} as users_asked, {few} as users_received, {few} as users_landed,
+    timestamp_sub(current_timestamp(), interval ({loads} - hour) hour) as started_at,
+    timestamp_sub(current_timestamp(), interval ({loads} - hour) hour) as loaded_at
+)
+from `raw_randomuser.loads` as loads cross join unnest(generate_array(0, {loads} - 1)) as hour
+""",
+    "delete from `raw_randomuser.loads` where load_id = 'history'",
+]
 
-        def load() -> Cost:
-            return pipeline.ingest("--from-file", *responses.pages)
 
-        load()
-        pipeline.build()
-        for number in range(bench.sizes.rounds + 1):
-            is_warm = number > 0
-            bench.measure("nothing new", lambda: load() + pipeline.build(), keep=is_warm)
-            bench.measure("dbt parse", lambda: pipeline.dbt("parse"), keep=is_warm)
-            pipeline.check_rows(few)
+def _build_history(bench: Bench, users: int) -> Path:
+    folder = bench.folder / f"history-{users}"
+    with bench.serve(users) as api, open_sides(folder, PIPELINE) as (side,):
+        side.land(api, users, "history")
+        for sql in HISTORY:
+            numbers = {"few": bench.sizes.few, "loads": users // bench.sizes.few}
+            side.warehouse.client.query_and_wait(sql.format(**numbers))
+        side.build("--full-refresh")
+        side.check(users)
+    return folder
+
+
+def nothing_new(bench: Bench) -> None:
+    """A build that finds nothing new; before it, counted but not timed, an hourly run."""
+    users, few, rounds = bench.sizes.users, bench.sizes.few, bench.sizes.rounds
+    with (
+        bench.serve(users - few) as old,
+        bench.serve(few, after=users - few) as new,
+        bench.open(PEER, PIPELINE) as sides,
+    ):
+        for side in sides:
+            side.land(old, users - few, "history")
+            side.build()
+        for side in sides:
+            first = len(side.warehouse.jobs())
+            bench.count(side, first, side.land(new, few), side.build())
+        for number in range(rounds + 1):  # the first round warms up
+            for side in sides:
+                step = side.build()
+                if number:
+                    bench.keep(f"{side.name}, {users:,}", step)
+        for side in sides:
+            side.check(users)
+    with bench.serve(few) as api, bench.open(PIPELINE) as (side,):
+        side.land(api, few)
+        side.build()
+        for _ in range(rounds):
+            bench.keep(f"{PIPELINE}, {few:,}", side.land(api, few), side.build())
+            bench.keep("dbt parse", side.parse())
+        side.check(few)
 
 
 CASES: dict[str, Callable[[Bench], None]] = {
     "end-to-end": end_to_end,
-    "raw-landing": raw_landing,
-    "limit": limit,
+    "landing": landing,
     "growth": growth,
-    "fixed-cost": fixed_cost,
+    "nothing-new": nothing_new,
 }

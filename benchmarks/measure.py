@@ -1,85 +1,68 @@
-"""Runs a command and measures its wall-clock time and the peak memory of its processes."""
+"""Runs a command and measures its wall-clock time and the peak of its memory."""
 
-import json
+import re
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Thread
+from typing import NamedTuple
 
-BENCH_PYTHON = Path(sys.prefix, "bench", "bin", "python")
-SAMPLER = [str(BENCH_PYTHON), str(Path(__file__).with_name("memory.py"))]
+INTERVAL = 0.03  # seconds
+COST = 10  # sampling slows the process down: it may take one COSTth of the time at most
 
 
 class FailedError(RuntimeError):
     """A run failed or left other tables than expected; its figures are not kept."""
 
 
-@dataclass
-class Cost:
-    """Cost of a run: seconds, and peaks of memory in bytes (see `benchmarks.memory`)."""
+class Step(NamedTuple):
+    """What a command cost, and how much BigQuery was asked for."""
 
-    seconds: float = 0.0
-    client: int = 0
-    warehouse: int = 0
-    both: int = 0
-    processes: list[str] = field(default_factory=list)
-    """The commands that ran when `client` was at its peak."""
-    steps: dict[str, float] = field(default_factory=dict)
-    """Seconds of each command of the run."""
-
-    def __add__(self, other: "Cost") -> "Cost":
-        """Add the cost of a run that follows: sum the seconds, keep the higher of two peaks."""
-        highest = max(self, other, key=lambda cost: cost.client)
-        return Cost(
-            self.seconds + other.seconds,
-            highest.client,
-            max(self.warehouse, other.warehouse),
-            max(self.both, other.both),
-            highest.processes,
-            self.steps | other.steps,
-        )
-
-    def to_json(self) -> dict[str, object]:
-        """Return the cost as it is saved in a file."""
-        return asdict(self)
+    name: str
+    seconds: float
+    memory: int
+    """Peak in bytes of the command and its children; 0 where the system does not tell."""
+    statements: int = 0
+    load_jobs: int = 0
 
 
-def run(step: str, command: list[str], environment: dict[str, str], log: Path) -> Cost:
+def run(name: str, command: list[str], environment: dict[str, str], log: Path) -> Step:
     """Run `command` with its output in `log`; raise FailedError unless it exits with 0."""
-    with log.open("w") as output, _sampler() as sampler:
-        assert sampler.stdin and sampler.stdout  # noqa: S101  # for mypy: both are pipes
+    peaks = [0]
+    with log.open("w") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
+        sampler = Thread(target=_sample, args=[process, peaks], daemon=True)
+        sampler.start()
         try:
-            sampler.stdin.write(f"{process.pid}\n")
-            sampler.stdin.flush()
             status = process.wait()
         finally:
             process.kill()
             process.wait()
         seconds = time.perf_counter() - started
-        sampler.stdin.close()
-        peaks = json.loads(sampler.stdout.read() or "null")
+        sampler.join()
     if status:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise FailedError(f"{step} exited with {status}:\n{tail}")
-    if not peaks:
-        raise FailedError(f"{step} ended before its memory could be sampled")
-    return Cost(seconds=seconds, steps={step: seconds}, **peaks)
+        raise FailedError(f"{name} exited with {status}:\n{tail}")
+    return Step(name, seconds, max(peaks))
 
 
-@contextmanager
-def _sampler() -> Iterator[subprocess.Popen[str]]:
-    sampler = subprocess.Popen(SAMPLER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def _sample(process: "subprocess.Popen[bytes]", peaks: list[int]) -> None:
+    while process.poll() is None:
+        started = time.perf_counter()
+        peaks[0] = max(peaks[0], _read_memory(process.pid))
+        time.sleep(max(INTERVAL, COST * (time.perf_counter() - started)))
+
+
+def _read_memory(process_id: int | str) -> int:
+    """Return the proportional set size (PSS), which counts a page that processes share once."""
+    folder = Path(f"/proc/{process_id}")  # only Linux has it
     try:
-        assert sampler.stdout  # noqa: S101
-        sampler.stdout.readline()
-        yield sampler
-    finally:
-        sampler.kill()
-        sampler.wait()
+        pss = re.search(r"^Pss: +(\d+) kB", (folder / "smaps_rollup").read_text(), re.MULTILINE)
+        children = [file.read_text().split() for file in folder.glob("task/*/children")]
+    except OSError:  # the process has ended
+        return 0
+    memory = int(pss[1]) * 1024 if pss else 0
+    return memory + sum(_read_memory(child) for ids in children for child in ids)

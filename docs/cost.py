@@ -126,10 +126,10 @@ def _hours(bound: Any, parameters: Iterable[Any]) -> float:
     return (datetime.now(UTC) - time.replace(tzinfo=time.tzinfo or UTC)) / timedelta(hours=1)
 
 
-def draw_table(
+def estimate_bytes(
     labelled: Iterable[tuple[str, str, Any]], tables: Mapping[str, Any], client: Client
-) -> str:
-    """Return the body of the table in docs/cost.md; `labelled`: its lines, SQL and parameters."""
+) -> tuple[Counter[str], Counter[tuple[str, int]], dict[str, set[str]]]:
+    """Return for each line its statements, its bytes (for each of USERS) and its full scans."""
     estimator, statements, billed = (
         ScanEstimator(tables),
         Counter[str](),
@@ -155,6 +155,14 @@ def draw_table(
                 rows = min(hours * USERS_AN_HOUR, users) if partition else users / USERS_AN_HOUR
                 size = max(MINIMUM_BYTES, width * rows)
                 billed.update({(line, users): size, (TOTAL, users): size})
+    return statements, billed, full_scans
+
+
+def draw_table(
+    labelled: Iterable[tuple[str, str, Any]], tables: Mapping[str, Any], client: Client
+) -> str:
+    """Return the body of the table in docs/cost.md; `labelled`: its lines, SQL and parameters."""
+    statements, billed, full_scans = estimate_bytes(labelled, tables, client)
     body = ""
     for line in sorted(statements, key=lambda line: (-billed[line, USERS[-1]], line)):
         monthly = (billed[line, users] / BYTES_PER_DOLLAR * RUNS_A_MONTH for users in USERS)

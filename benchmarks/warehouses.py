@@ -1,0 +1,93 @@
+"""The warehouses: the embedded BigQuery and what it was asked for, and a DuckDB file."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+from cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
+from google.cloud.bigquery import Client, LoadJob, QueryJob, ScalarQueryParameter
+
+from ingest.settings import Settings
+from ingest.warehouse import connect
+from local.__main__ import PROJECT
+
+# Statements about dlt's own tables and about schemas: each is billed the minimum, if it reads.
+ABOUT_SCHEMAS = re.compile(r"_dlt_|INFORMATION_SCHEMA|^DECLARE")
+
+
+class Warehouse(Protocol):
+    """What the cases have to know of a warehouse."""
+
+    def jobs(self) -> Sequence[Any]:
+        """Return all jobs, in their order."""
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table (`dataset.table`)."""
+
+
+@dataclass
+class DuckDB:
+    """A DuckDB file, which is asked for nothing: it is in the process of the peer."""
+
+    file: Path
+
+    def jobs(self) -> Sequence[Any]:
+        """Return no jobs."""
+        return []
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table."""
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            return int(connection.sql(f"select count(*) from {table}").fetchall()[0][0])
+
+
+@dataclass
+class BigQuery:
+    """An embedded BigQuery that runs."""
+
+    url: str
+
+    @cached_property
+    def client(self) -> Client:
+        """Google's client."""
+        settings = Settings.read(google_cloud_project=PROJECT, bigquery_emulator_host=self.url)
+        return connect(settings)
+
+    def jobs(self) -> list[QueryJob | LoadJob]:
+        """Return all jobs since the start."""
+        return list(self.client.list_jobs(page_size=100_000))[::-1]
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table."""
+        return int(next(iter(self.client.query_and_wait(f"select count(*) from `{table}`")))[0])
+
+    def price(self, jobs: Sequence[Any], first: int) -> list[float]:
+        """Return the dollars a month of an hourly run for each of `cost.USERS`, by docs/cost.md.
+
+        The run is `jobs` from `first` on; the jobs before it created the tables.
+        """
+        # A job here does not keep its parameters. The loader's bound is a month ago.
+        since = ScalarQueryParameter("since", "STRING", str(datetime.now(UTC) - timedelta(31)))
+        datasets = self.client.list_datasets()
+        names = [table for dataset in datasets for table in self.client.list_tables(dataset)]
+        tables = {str(name.reference): self.client.get_table(name).schema for name in names}
+        loads = {str(job.destination): job.schema for job in jobs if isinstance(job, LoadJob)}
+        columns = {
+            name: [column.name for column in schema]
+            for name, schema in (loads | tables).items()
+            if schema
+        }
+        labelled, schema_bytes = [], 0
+        for number, job in enumerate(jobs):
+            if isinstance(job, QueryJob) and ABOUT_SCHEMAS.search(job.query):
+                schema_bytes += MINIMUM_BYTES * (number >= first and "SELECT" in job.query)
+            elif isinstance(job, QueryJob):
+                labelled.append(("run" if number >= first else "", job.query, [since]))
+        _, billed, _ = estimate_bytes(labelled, columns, self.client)
+        price = RUNS_A_MONTH / BYTES_PER_DOLLAR
+        return [(billed["run", users] + schema_bytes) * price for users in USERS]
