@@ -1,19 +1,19 @@
 """The sides: this project, and dlt with dbt in an environment of their own, on a warehouse each."""
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.cloud.bigquery import LoadJob
 
 from benchmarks.measure import FailedError, Step, run
 from benchmarks.responses import PASSWORD
 from benchmarks.warehouses import BigQuery, DuckDB
-from local.__main__ import PROJECT, environment
+from local.__main__ import environment
 from local.bigquery import bigquery
 
 PEERS = Path(__file__).with_name("peers")
@@ -27,7 +27,7 @@ class Side:
 
     name: str
     folder: Path
-    warehouse: BigQuery | DuckDB
+    warehouse: Any
     loader: list[str]
     dbt: str
     build_options: tuple[str, ...]
@@ -93,6 +93,8 @@ def _make_side(name: str, folder: Path, url: str) -> Side:
         "TQDM_DISABLE": "1",
     }
     (folder / name).mkdir()
+    tables: tuple[str, ...]
+    options: tuple[str, ...] = ()
     if name == PIPELINE:
         marts = ("analytics.users", "analytics.locations", "analytics_restricted.logins")
         tables = ("raw_randomuser.users", *marts, "analytics_snapshots.users_history")
@@ -104,7 +106,7 @@ def _make_side(name: str, folder: Path, url: str) -> Side:
         tables = ("peer_raw.users", "peer.users", "peer.locations", "peer.logins")
         tables += ("peer.users_history",)
         loader = [str(BENCH_PYTHON), str(PEERS / "dlt_raw.py"), kind]
-        dbt, options = BENCH_PYTHON.with_name("dbt"), ()
+        dbt = BENCH_PYTHON.with_name("dbt")
         project = str(PEERS / "dbt")
         settings |= {"DBT_PROJECT_DIR": project, "DBT_PROFILES_DIR": project, "DBT_TARGET": kind}
         settings |= {"DLT_DATA_DIR": str(folder / name / "dlt")}  # nothing in the home directory

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ import duckdb
 from cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
 from google.cloud.bigquery import Client, LoadJob, QueryJob, ScalarQueryParameter
 
+from ingest.landing import RECOVERY_DAYS
 from ingest.settings import Settings
 from ingest.warehouse import connect
 from local.__main__ import PROJECT
@@ -71,8 +72,11 @@ class BigQuery:
 
         The run is `jobs` from `first` on; the jobs before it created the tables.
         """
-        # A job here does not keep its parameters. The loader's bound is a month ago.
-        since = ScalarQueryParameter("since", "STRING", str(datetime.now(UTC) - timedelta(31)))
+        # A job here does not keep its parameters: these are the loader's of a first run.
+        parameters = [
+            ScalarQueryParameter("days", "INT64", RECOVERY_DAYS),
+            ScalarQueryParameter("started_at", "STRING", str(datetime.now(UTC))),
+        ]
         datasets = self.client.list_datasets()
         names = [table for dataset in datasets for table in self.client.list_tables(dataset)]
         tables = {str(name.reference): self.client.get_table(name).schema for name in names}
@@ -87,7 +91,7 @@ class BigQuery:
             if isinstance(job, QueryJob) and ABOUT_SCHEMAS.search(job.query):
                 schema_bytes += MINIMUM_BYTES * (number >= first and "SELECT" in job.query)
             elif isinstance(job, QueryJob):
-                labelled.append(("run" if number >= first else "", job.query, [since]))
+                labelled.append(("run" if number >= first else "", job.query, parameters))
         _, billed, _ = estimate_bytes(labelled, columns, self.client)
         price = RUNS_A_MONTH / BYTES_PER_DOLLAR
         return [(billed["run", users] + schema_bytes) * price for users in USERS]

@@ -75,7 +75,9 @@ def main() -> None:
         )
 
     loads = pa.table({"load_id": [load_id], "users_asked": [users]})
-    pipeline = dlt.pipeline("peer", destination=destination(options.destination), dataset_name="peer_raw")
+    pipeline = dlt.pipeline(
+        "peer", destination=destination(options.destination), dataset_name="peer_raw"
+    )
     ledger = dlt.resource([loads], name="loads", **append)
     pipeline.run([responses, ledger], loader_file_format="parquet")
 
