@@ -110,7 +110,7 @@ def main() -> int:
     try:
         return run(command)
     except (NotStartedError, OSError) as error:
-        print(f"local: {error}", file=sys.stderr)
+        print(f"local: {error} (LOCAL_DIR is {local_dir()})", file=sys.stderr)
         return 1
     except SettingsError as error:
         print(f"local: wrong settings: {error}", file=sys.stderr)

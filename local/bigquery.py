@@ -120,7 +120,7 @@ def main() -> int:
         print(f"local: {data_dir} is in use: stop the other `python -m local`", file=sys.stderr)
         return 1
     except (NotStartedError, OSError) as error:
-        print(f"local: {error}", file=sys.stderr)
+        print(f"local: {error} (LOCAL_DIR is {local_dir()})", file=sys.stderr)
         return 1
     signals = note_signals()
     print(url, flush=True)

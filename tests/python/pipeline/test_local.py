@@ -140,7 +140,7 @@ def test_airflow_starts_scheduler_last_and_stops_on_any_signal(tmp_path: Path) -
 def test_unusable_folder_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     done = local(Path("/etc/passwd"), "--", "true")
     assert done.returncode == 1
-    last = "local: [Errno 20] Not a directory: '/etc/passwd/bigquery'"
+    last = "local: [Errno 20] Not a directory: '/etc/passwd/bigquery' (LOCAL_DIR is /etc/passwd)"
     assert done.stderr.splitlines()[1:] == [last]
     monkeypatch.setenv("LOCAL_DIR", "")
     assert local_dir() == Path(".local")
