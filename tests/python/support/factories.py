@@ -11,7 +11,7 @@ import requests
 from support.commands import Run
 from support.warehouse import Warehouse
 
-from ingest import tables
+from ingest import statements, tables
 
 User = dict[str, Any]
 
@@ -92,7 +92,7 @@ def make_raw(run: Run, warehouse: Warehouse) -> None:
     warehouse.client.create_table(tables.define_users(f"{raw}.users"))
     warehouse.client.create_table(tables.define_loads(f"{raw}.loads"))
     warehouse.client.create_table(tables.define_forgotten(f"{raw}.forgotten"))
-    warehouse.rows(tables.FORGOTTEN_KEY.format(forgotten=f"{raw}.forgotten"))
+    warehouse.rows(statements.FORGOTTEN_KEY.format(forgotten=f"{raw}.forgotten"))
 
 
 def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
@@ -106,7 +106,7 @@ def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
     ]
     warehouse.rows(
         f"insert into {run.raw}.users (load_id, record_index, page, payload, api_version, seed, "
-        "fetched_at, loaded_at) select load_id, record_index, 1, parse_json(payload), '1.4', "
+        "fetched_at, loaded_at) select load_id, record_index, 1, payload, '1.4', "
         f"'people', loaded_at, loaded_at from unnest([{', '.join(users)}])"
     )
     ledger = [
