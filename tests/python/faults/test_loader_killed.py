@@ -80,7 +80,7 @@ def check_end(process: Process, *statuses: int) -> None:
 
 
 @pytest.mark.parametrize(("killed", "cases"), [(LOADER, ALL), (BOTH, WRITES), (BIGQUERY, WRITES)])
-def test_same_command_finishes_load_killed_at_boundary(
+def test_same_command_finishes_loader_killed_at_any_step(
     *,
     run: Run,
     bigquery: Killable,
@@ -128,7 +128,7 @@ def test_same_command_finishes_load_killed_at_boundary(
 
 
 @pytest.mark.parametrize("killed", [LOADER, BOTH, BIGQUERY])
-def test_same_command_finishes_load_killed_at_random_moment(
+def test_same_command_finishes_loader_killed_at_random_moment(
     run: Run, bigquery: Killable, reliability: Reliability, all_faults: bool, killed: str
 ) -> None:
     run = Run(run.environment | {"BIGQUERY_EMULATOR_HOST": bigquery.url, "RETRY_SECONDS": "3"})

@@ -14,7 +14,7 @@ from support.proxy import CutError, Proxy, Request, Response, proxy
 UPLOADED, LEDGER = "the load job runs", "the ledger is written"
 STEPS = {
     r"GET .*[?&]page=": "a page is requested",
-    r"GET .*/tables/loads\b": "the ledger is looked for",
+    r"GET .*/tables/(users|loads)\b": "the tables are looked for",
     r"GET .*/jobs/randomuser-": "an earlier job is looked for",
     r"GET .*/(jobs|queries)/": "a job's end is waited for",
     r"POST .*as now_at": "the load is looked up",
