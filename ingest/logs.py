@@ -41,6 +41,7 @@ def report_failure(program: str, message: str, status: int) -> int:
     """Print why `program` failed in one line, log it too, and return `status`."""
     if not sys.stderr.isatty():
         logging.getLogger(program).error(message, extra=event("failed", status=status))
+    logging.disable()  # a thread that waits for a page goes on until the process ends
     print(f"{program}: {redact(message)}", file=sys.stderr)
     return status
 

@@ -4,7 +4,7 @@ The description of a column is the beginning of its description for dbt, in
 models/staging/randomuser/_randomuser__sources.yml. A test compares the two.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from tempfile import TemporaryFile
 from typing import IO
@@ -102,6 +102,7 @@ class UsersFile:
             self.file, SCHEMA, compression="zstd", use_dictionary=_REPEATED
         )
         self._constants = {"load_id": load_id, "load_hash": load_hash, "loaded_at": loaded_at}
+        self._clock_error = datetime.now(UTC) - loaded_at  # all times are those of BigQuery's clock
 
     def write(self, page: Page, users: dict[int, msgspec.Raw]) -> None:
         """Write `users` of `page`, by their position in the load."""
@@ -110,7 +111,7 @@ class UsersFile:
             "page": info.page,
             "api_version": info.version,
             "seed": info.seed,
-            "fetched_at": page.fetched_at,
+            "fetched_at": page.fetched_at - self._clock_error,
         }
         columns = {
             name: pa.repeat(pa.scalar(value, SCHEMA.field(name).type), len(users))

@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic, sleep
 from typing import IO, Any
@@ -27,6 +27,8 @@ CLIENT_ERRORS = (GoogleAPIError, GoogleAuthError, RequestException)  # raised by
 # A job that ended for one of these reasons can succeed when it is run again. Google's client
 # retries requests, but not load jobs: github.com/googleapis/python-bigquery/issues/969.
 PASSING_REASONS = {"rateLimitExceeded", "jobRateLimitExceeded", "backendError", "internalError"}
+# The end of a job is given in whole milliseconds, so it can seem to be before what it was not.
+CLOCK_ERROR = timedelta(milliseconds=100)
 Values = dict[str, Any]  # of the parameters of a statement
 _TYPES = {str: "STRING", int: "INT64", type(None): "INT64", datetime: "TIMESTAMP"}
 
@@ -121,7 +123,7 @@ class Warehouse:
                 except Conflict:  # another run was faster, or a response was lost
                     job = self.find_job(step, attempt)
             error = self._wait(job)
-            if not error and (is_ours or job.ended >= since):
+            if not error and (is_ours or job.ended >= since - CLOCK_ERROR):
                 log.info("%s written", step, extra=event("written", table=step))
                 return job if is_ours else None
             if error and is_ours:

@@ -4,7 +4,6 @@ import gzip
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,7 +14,17 @@ from typing import Any
 import pytest
 from support import faulty_api
 from support.commands import ROOT, Run
-from support.faulty_api import Fault, Handler, Query, change_bytes, change_json, send, send_status
+from support.faulty_api import (
+    Fault,
+    Handler,
+    Query,
+    change_bytes,
+    change_json,
+    in_turn,
+    send,
+    send_status,
+)
+from support.load_checks import expected_load, landed_loads
 from support.log_lines import for_people, log_lines
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
@@ -46,15 +55,11 @@ class Case:
     """Only `make test-faults` runs it."""
 
 
-def twice(fault: Fault, *, seconds: float = 3, is_slow: bool = False) -> Case:
-    return Case(fault, times=2, seconds=seconds, is_slow=is_slow)
+def retried(*faults: Fault, seconds: float = 3, is_slow: bool = False) -> Case:
+    return Case(in_turn(*faults), times=len(faults), seconds=seconds, is_slow=is_slow)
 
 
-def once(fault: Fault, *, seconds: float = 3) -> Case:
-    return Case(fault, times=1, seconds=seconds)
-
-
-def always(fault: Fault, line: str, *, is_slow: bool = False) -> Case:
+def fails(fault: Fault, line: str, *, is_slow: bool = False) -> Case:
     return Case(fault, line=line, is_retried=True, seconds=2, is_slow=is_slow)
 
 
@@ -90,48 +95,43 @@ def send_retry_date(seconds: int) -> Fault:
     return fault
 
 
-MISMATCH = (
-    f"expected (seed, users, page, version) ('{api.derive_seed(LOAD)}', 20, 1, '1.4'), received "
-)
+SEED = api.derive_seed(LOAD, 1)
+MISMATCH = f"expected (seed, users, page, version) ('{SEED}', 20, 1, '1.4'), received "
+OUTAGE = "received a response without users; gave up after "
+REPEATED = "the API sent some users twice; use another --load-id"
 CASES = {
-    "429, twice": twice(send_status(429)),
-    "429 with Retry-After in seconds": once(send_status(429, Retry_After=1), seconds=8),
-    "503 with Retry-After as a date": once(send_retry_date(2), seconds=8),
-    "429 with an invalid Retry-After": twice(send_status(429, Retry_After="soon"), is_slow=True),
-    "500, twice": twice(send_status(500), is_slow=True),
-    "502, twice": twice(send_status(502), is_slow=True),
-    "503, twice": twice(send_status(503)),
-    "504, twice": twice(send_status(504), is_slow=True),
-    "connection reset, twice": twice(faulty_api.reset_connection),
-    "connection closed without a response, twice": twice(faulty_api.close_connection, is_slow=True),
-    "no response, twice": twice(faulty_api.stall),
-    "a body that stalls, twice": twice(faulty_api.stall_in_body, is_slow=True),
-    "a body of one byte per 20 ms, twice": twice(faulty_api.drip_body, is_slow=True),
-    "a header of one byte per 20 ms, once": once(faulty_api.drip_header),
-    "a body cut short, twice": twice(faulty_api.cut_body),
-    "a chunked body without its last chunk, twice": twice(faulty_api.cut_last_chunk, is_slow=True),
-    "429, always": always(
-        send_status(429), "HTTP 429 Too Many Requests; read 20 bytes: error 'not now'"
+    "403, 429 and 500, once each": retried(*map(send_status, (403, 429, 500)), seconds=8),
+    "502, 503 and 504, once each": retried(*map(send_status, (502, 503, 504)), seconds=8),
+    "200 without users, as in an outage, twice": retried(*[faulty_api.send_nobody] * 2),
+    "429 with Retry-After in seconds": retried(send_status(429, Retry_After=1), seconds=8),
+    "503 with Retry-After as a date": retried(send_retry_date(2), seconds=8),
+    "429 with an invalid Retry-After": retried(send_status(429, Retry_After="soon"), is_slow=True),
+    "a connection that is reset, closed, or cut in a body or before its last chunk": retried(
+        faulty_api.reset_connection,
+        faulty_api.close_connection,
+        faulty_api.cut_body,
+        faulty_api.cut_last_chunk,
+        seconds=8,
     ),
-    "429 with a Retry-After of an hour": always(
-        send_status(429, Retry_After=3600),
-        "HTTP 429 Too Many Requests; read 20 bytes: error 'not now'",
+    "no response, then half of a body": retried(
+        faulty_api.stall, faulty_api.stall_in_body, seconds=4, is_slow=True
     ),
-    "500, always": always(send_status(500), "HTTP 500 Internal Server Error; read ", is_slow=True),
-    "503, always": always(send_status(503), "HTTP 503 Service Unavailable; read ", is_slow=True),
-    "connection reset, always": always(
+    "a header, then a body of one byte per 20 ms": retried(
+        faulty_api.drip_header, faulty_api.drip_body, seconds=4
+    ),
+    "429, always": fails(send_status(429), "HTTP 429 Too Many Requests; read 20 bytes: error 'not"),
+    "403, always": fails(send_status(403), "HTTP 403 Forbidden; read 20 bytes: error 'not now'"),
+    "429 with a Retry-After of an hour": fails(
+        send_status(429, Retry_After=3600), "the API requests a wait of 3600 s (Retry-After)"
+    ),
+    "200 without users, as in an outage, always": fails(faulty_api.send_nobody, OUTAGE),
+    "connection reset, always": fails(
         faulty_api.reset_connection, "Connection reset by peer)", is_slow=True
     ),
-    "no response, always": always(
-        faulty_api.stall, "no complete response within 0.5 s", is_slow=True
-    ),
-    "a body of one byte per 20 ms, always": always(
+    "a body of one byte per 20 ms, always": fails(
         faulty_api.drip_body, "no complete response within 0.5 s"
     ),
-    "a body cut short, always": always(
-        faulty_api.cut_body, "no complete response (IncompleteRead", is_slow=True
-    ),
-    "another protocol": always(faulty_api.send_smtp, "no response (BadStatusLine)"),
+    "another protocol": fails(faulty_api.send_smtp, "no response (BadStatusLine)"),
     "HTML with status 200": Case(send(b"<html>down</html>"), "is not JSON: "),
     "an empty body": Case(send(b""), "is not JSON: "),
     "truncated JSON with its right Content-Length": Case(
@@ -156,10 +156,6 @@ CASES = {
         send(json.dumps({"error": "Uh\n\x1b[31m\noh" + "." * 10**6}).encode()),
         "Object missing required field `info`; read 1,000,031 bytes",
     ),
-    "no users, as in an outage": Case(
-        change_json(lambda page: (page["results"].clear(), page["info"].update(results=0))),
-        "holds no users, as in an outage of the API",
-    ),
     "too few users": Case(
         change_json(lambda page: page["results"].pop()), "reports 20 users and holds 19"
     ),
@@ -182,11 +178,11 @@ CASES = {
         change_json(lambda page: page["info"].update(page=1), only=2), ", received (", users=2500
     ),
     "the same users on two pages": Case(
-        repeat_page(1, at=2), "received 1000 distinct users", users=2000
+        repeat_page(1, at=2), f"is equal to an earlier page: {REPEATED}", users=2000
     ),
     "the same user twice on a page": Case(
         change_json(lambda page: page["results"].__setitem__(1, page["results"][0])),
-        "received 19 distinct users",
+        f"holds a user twice: {REPEATED}",
     ),
     "404": Case(send_status(404), "HTTP 404 Not Found"),
     "a redirect to another host": Case(redirect, "HTTP 302 Found"),
@@ -201,43 +197,6 @@ CASES = {
         "a response in 'gzip', which was not requested",
     ),
 }
-
-
-@dataclass
-class RawTables:
-    """Checks what a load left in the raw dataset."""
-
-    raw: str
-    warehouse: Warehouse
-
-    def check_nothing_landed(self) -> None:
-        """Check that there are no users, no row in the ledger and no staging table."""
-        for table in ("users where loaded_at >= timestamp '1970-01-01'", "loads"):
-            assert self.warehouse.rows(f"select count(*) from {self.raw}.{table}") == [(0,)]
-        self.check_no_staging_table()
-
-    def check_landed_once(self, count: int) -> None:
-        """Check that the users of page 1 are in raw once, and the load in the ledger."""
-        uuids = self.warehouse.rows(
-            f"select json_value(payload, '$.login.uuid') from {self.raw}.users "
-            "where loaded_at >= timestamp '1970-01-01'"
-        )
-        sent = faulty_api.make_users(api.derive_seed(LOAD), 1, count)
-        assert sorted(str(row[0]) for row in uuids) == sorted(
-            user["login"]["uuid"] for user in sent
-        )
-        ledger = f"select load_id, users_asked, users_received, users_landed from {self.raw}.loads"
-        assert self.warehouse.rows(ledger) == [(LOAD, count, count, count)]
-        self.check_no_staging_table()
-
-    def check_no_staging_table(self) -> None:
-        names = [table.table_id for table in self.warehouse.client.list_tables(self.raw)]
-        assert sorted(names) == ["forgotten", "forgotten_key", "loads", "users"]
-
-
-@pytest.fixture
-def raw_tables(run: Run, warehouse: Warehouse) -> RawTables:
-    return RawTables(run.raw, warehouse)
 
 
 def read_failure(stderr: str) -> str:
@@ -264,98 +223,118 @@ def normalize(line: str) -> str:
     ],
 )
 def test_load_lands_completely_or_fails_in_one_line(
-    name: str, run: Run, raw_tables: RawTables, reliability: Reliability
+    name: str, run: Run, warehouse: Warehouse, reliability: Reliability
 ) -> None:
     case = CASES[name]
     load = ("ingest", "--users", str(case.users), "--load-id", LOAD)
     with faulty_api.serve(case.fault, case.times) as served:
-        done = run(*load, RANDOMUSER_URL=served.url, RETRY_SECONDS=f"{case.seconds:g}")
-        retries = [line for line in log_lines(done.stderr) if line.get("event") == "retry"]
-        if case.line:
-            assert done.returncode == 1 and not done.stdout
-            line = read_failure(done.stderr)
-            assert f"page {1 if case.users == 20 else 2}" in line or "distinct" in line
-            assert case.line in line
-            assert ("; gave up after " in line) is case.is_retried
-            assert case.is_retried or not retries
-            assert served.requests[-1][0] - served.requests[0][0] < case.seconds
-            assert served.bytes_sent < 80 * 2**20
-            raw_tables.check_nothing_landed()
-            reliability(PART, name, normalize(line), "nothing")
-        else:
-            assert done.returncode == 0, done.stderr
-            assert len(retries) == case.times == len(served.requests) - 1
-            assert "Traceback" not in done.stderr
-            raw_tables.check_landed_once(case.users)
-            reliability(PART, name, RETRIED, f"{case.users} users, once")
+        done = run(*load, RANDOMUSER_URL=f"{served.url}1.4/", RETRY_SECONDS=f"{case.seconds:g}")
+    retries = [line for line in log_lines(done.stderr) if line.get("event") == "retry"]
+    if case.line:
+        assert done.returncode == 1 and not done.stdout
+        line = read_failure(done.stderr)
+        assert f"page {1 if case.users == 20 else 2}" in line and case.line in line
+        assert ("; gave up after " in line) is case.is_retried
+        assert case.is_retried or not retries
+        assert name != "403, always" or len(served.requests) == 2
+        assert served.requests[-1][0] - served.requests[0][0] < case.seconds
+        assert served.bytes_sent < 80 * 2**20
+        assert landed_loads(run, warehouse) == []
+        reliability(PART, name, normalize(line), "nothing")
+    else:
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+        assert len(retries) == case.times == len(served.requests) - 1
+        assert landed_loads(run, warehouse) == [expected_load(case.users, LOAD)]
+        reliability(PART, name, RETRIED, f"{case.users} users, once")
         if "Retry-After in seconds" in name or "date" in name:
             assert served.requests[1][0] - served.requests[0][0] >= 1
 
 
-class RunningLoader:
-    """A loader whose log is read while it runs."""
+def test_users_land_byte_for_byte_as_sent(
+    run: Run, warehouse: Warehouse, reliability: Reliability
+) -> None:
+    users = [
+        b'{"z": 1.0, "a": 1E2, "a" : -0, "": null}',
+        rb'{"login":{"uuid":"\u00e9\ud83d\ude00\/\u0000"}}',
+        '[ 1 ,\n\t"é👩‍🚀" ]'.encode(),
+        b"123456789012345678901234567890.10",
+    ]
+    body = b'{"results": [%s], "info": {"seed": "%s", "results": 4, "page": 1, "version": "1.4"}}'
+    with faulty_api.serve(send(body % (b",".join(users), SEED.encode()))) as served:
+        done = run("ingest", "--users", "4", "--load-id", LOAD, RANDOMUSER_URL=served.url)
+    assert done.returncode == 0, done.stderr
+    landed = warehouse.rows(
+        f"select payload from {run.raw}.users "
+        "where loaded_at >= timestamp '1970-01-01' order by record_index"
+    )
+    assert [str(payload).encode() for (payload,) in landed] == users
+    case = "users with fields in another order, equal names, `1.0`, escapes and long numbers"
+    reliability(PART, case, "the load landed, once", "each user byte for byte as sent")
 
-    def __init__(self, run: Run, **extra: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ingest", "--users", "20", "--load-id", LOAD],
-            cwd=ROOT,
-            env=run.environment | extra,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
 
-    def wait_for_log(self, text: str) -> None:
-        assert self.process.stderr
-        lines = []
-        for line in self.process.stderr:
-            lines.append(line)
-            if text in line:
-                return
-        raise AssertionError(f"the loader ended without {text!r}: {lines}")
+def start_loader(run: Run, url: str, **extra: str) -> "subprocess.Popen[str]":
+    """Start the loader as a process of its own, which gets signals and whose log can be read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ingest", "--users", "20", "--load-id", LOAD],
+        cwd=ROOT,
+        env=run.environment | {"RANDOMUSER_URL": url} | extra,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def test_loader_retries_until_api_is_up(
-    run: Run, raw_tables: RawTables, reliability: Reliability
+    run: Run, warehouse: Warehouse, reliability: Reliability
 ) -> None:
     with faulty_api.serve(faulty_api.send_page, listens=False) as served:
-        loader = RunningLoader(run, RANDOMUSER_URL=served.url, RETRY_SECONDS="8")
-        loader.wait_for_log("Connection refused); retrying in ")
+        loader = start_loader(run, served.url, RETRY_SECONDS="8")
+        assert loader.stderr
+        assert any("Connection refused); retrying in " in line for line in loader.stderr)
         served.listen()
-        _, stderr = loader.process.communicate(timeout=60)
-    assert loader.process.returncode == 0, stderr
-    raw_tables.check_landed_once(20)
+        _, stderr = loader.communicate(timeout=60)
+    assert loader.returncode == 0, stderr
+    assert landed_loads(run, warehouse) == [expected_load(20, LOAD)]
     reliability(PART, "connection refused at first", RETRIED, "20 users, once")
 
 
 def test_loader_gives_up_on_unreachable_api(
-    run: Run, raw_tables: RawTables, reliability: Reliability
+    run: Run, warehouse: Warehouse, reliability: Reliability
 ) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}/api/"
-        done = run(
-            "ingest", "--users", "20", "--load-id", LOAD, RANDOMUSER_URL=url, RETRY_SECONDS="1"
-        )
-        assert done.returncode == 1
-        line = read_failure(done.stderr)
-        assert "check that RANDOMUSER_URL is right and that this machine can reach it" in line
-        raw_tables.check_nothing_landed()
-        reliability(PART, "connection refused, always", normalize(line), "nothing")
+    load = ("ingest", "--users", "20", "--load-id", LOAD)
+    with faulty_api.serve(faulty_api.send_page, listens=False) as closed:
+        done = run(*load, RANDOMUSER_URL=closed.url, RETRY_SECONDS="1")
+    assert done.returncode == 1
+    line = read_failure(done.stderr)
+    assert "check that RANDOMUSER_URL is right and that this machine can reach it" in line
+    assert landed_loads(run, warehouse) == []
+    reliability(PART, "connection refused, always", normalize(line), "nothing")
 
 
-@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_ends_wait_at_once(
-    interrupt: signal.Signals, run: Run, raw_tables: RawTables, reliability: Reliability
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("a wait", send_status(503, Retry_After=300)), ("a page without an end", faulty_api.stall)],
+    ids=["wait", "page"],
+)
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_loader_at_once(
+    *,
+    name: str,
+    fault: Fault,
+    sent: signal.Signals,
+    run: Run,
+    warehouse: Warehouse,
+    reliability: Reliability,
 ) -> None:
-    with faulty_api.serve(send_status(503, Retry_After=300)) as served:
-        loader = RunningLoader(run, RANDOMUSER_URL=served.url)
-        loader.wait_for_log(" retrying in 30")
-        loader.process.send_signal(interrupt)
-        _, stderr = loader.process.communicate(timeout=60)
-    assert loader.process.returncode == 130
-    (line,) = for_people(stderr)
-    assert line.startswith("ingest: interrupted; to finish the load, run it again with --load-id ")
-    raw_tables.check_nothing_landed()
-    case = f"{'Ctrl-C' if interrupt == signal.SIGINT else interrupt.name} during a wait"
-    reliability(PART, case, line.removeprefix("ingest: "), "nothing")
+    with faulty_api.serve(fault) as served:
+        loader = start_loader(run, served.url)
+        assert served.requested.wait(60)
+        loader.send_signal(sent)
+        _, stderr = loader.communicate(timeout=30)  # a page may take 60 seconds
+    assert loader.returncode == 130
+    line = stderr.partition("ingest: ")[2].strip()
+    assert for_people(stderr) == [f"ingest: {line}"]
+    assert line.startswith("interrupted; to finish the load, run it again with --load-id ")
+    assert landed_loads(run, warehouse) == []
+    case = f"{'Ctrl-C' if sent == signal.SIGINT else sent.name} during {name}"
+    reliability(PART, case, line, "nothing")

@@ -11,7 +11,7 @@ import pytest
 import requests
 from support.commands import BUILD_WITHOUT_TESTS, Run, passes
 from support.factories import Load, fetch_users, land, make_raw
-from support.fault_proxy import ProxiedLoader
+from support.fault_proxy import UPLOADED, ProxiedLoader
 from support.forgetting import forget, start_forgetting
 from support.load_checks import boundary, finish
 from support.proxy import CutError, Proxy, Request, Response, proxy
@@ -134,19 +134,36 @@ def test_users_are_forgotten_once_by_two_at_once(
 def test_user_of_a_load_that_lands_is_forgotten(
     people: People, loader: ProxiedLoader, api_url: str, reliability: Reliability, after: bool
 ) -> None:
-    query = {"seed": derive_seed("three"), "results": "20", "page": "1"}
+    """The load job brings a user who was forgotten since the loader read who is."""
+    query = {"seed": derive_seed("three", 20), "results": "20", "page": "1"}
     user_id = requests.get(api_url, query, timeout=60).json()["results"][7]["login"]["uuid"]
-    step = "the users are moved to raw"
 
     def forget_the_user() -> None:
         forget(people.run, user_id)
 
-    loader.act_at(step, forget_the_user, after=after)
+    loader.act_at(UPLOADED, forget_the_user, after=after)
     load = ("--users", "20", "--load-id", "three")
-    output = finish(loader.start(*load, RANDOMUSER_PASSWORD=""))
-    assert "Loaded 19 users" in output and "left out as forgotten: 1" in output
+    process = loader.start(*load, RANDOMUSER_PASSWORD="")
+    output, errors = process.communicate()
     loader.pass_everything()
-    assert "Already loaded: 19 users" in finish(loader.start("--users", "20", "--load-id", "three"))
+    case = f"a load, {boundary(UPLOADED, after)}: forget_users"
+    if after:
+        assert process.returncode == 1
+        assert errors.splitlines()[-1].endswith(
+            "holds 19 users of load three, not 20 as sent; the load does not count: run it again"
+        )
+        outcome = f"the loader failed in one line, and landed the load when it ran again; {GONE}"
+        output = finish(loader.start(*load, RANDOMUSER_PASSWORD=""))
+        assert "Loaded 19 users" in output and "left out as forgotten: 1" in output
+    else:
+        assert "Loaded 20 users" in output, errors
+        outcome = f"the user is in raw and in no other table; after forget_users again, {GONE}"
+        passes(people.run(*BUILD_WITHOUT_TESTS))
+        texts = people.warehouse.read_texts(people.run.analytics)
+        assert not [name for name, text in texts.items() if user_id in text]
+        forget_the_user()
+    again = finish(loader.start(*load, RANDOMUSER_PASSWORD=""))
+    assert "Already loaded: 19 users" in again
     passes(people.run(*BUILD_WITHOUT_TESTS))
     people.check_forgotten(user_id)
-    reliability(PART, f"a load, {boundary(step, after)}: forget_users", GONE, "nothing")
+    reliability(PART, case, outcome, "nothing")

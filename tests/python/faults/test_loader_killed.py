@@ -1,144 +1,153 @@
-"""The loader is killed at every step; the same command again lands the users, once."""
+"""The loader, or the embedded BigQuery under it, is killed; the same command lands the users, once.
 
-import itertools
+After a restart the embedded BigQuery has its tables, and has forgotten all job ids.
+"""
+
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from random import Random
-from threading import Barrier
 from time import monotonic
 from uuid import uuid4
 
 import pytest
-from support.commands import Run
-from support.fault_proxy import FIRST_RUN, STEPS, ProxiedLoader
+from support.commands import Process, Run
+from support.fault_proxy import FIRST_RUN, LEDGER, STEPS, UPLOADED, proxied_loader
 from support.load_checks import (
-    LANDING_TABLE,
     ONCE,
     boundary,
     check_marts_hold_users_once,
     expected_load,
     finish,
     landed_loads,
-    landing_tables,
 )
 from support.proxy import CutError
 from support.reliability_page import Reliability
-from support.warehouse import Warehouse
+from support.warehouse import Warehouse, client
+
+from local.__main__ import PROJECT
+from local.bigquery import start
 
 PART = "Crash recovery"
-USERS = 2500  # three pages, one part
-TWO_PARTS = 12_000
-MOMENTS = 60
-# Kills at these steps leave most behind: `make test` kills the loader at no others.
-QUICK = {
-    ("a page is requested", False),
-    ("a part is uploaded", True),
-    ("the users are moved to raw", False),
-    ("the users are moved to raw", True),
-    ("the ledger is written", True),
-}
+USERS = 1500  # two pages
+# `make test` kills at the boundaries that leave most behind.
+QUICK = [(UPLOADED, False), (UPLOADED, True), (LEDGER, True)]
+ALL = [(step, after) for step in STEPS.values() for after in (False, True)]
+# A restart makes a difference only where something is written.
+WRITES = [case for case in ALL if case[0] in {UPLOADED, LEDGER, "the ledger is made"}]
+LOADER, BIGQUERY, BOTH = "the loader", "the embedded BigQuery", "the loader and then BigQuery"
 
 
-def kill_loader_at(
-    loader: ProxiedLoader, flags: Sequence[str], step: str, after: bool, time: int = 1
-) -> None:
-    """Run the loader until it comes to a step, and kill it there."""
+class Killable:
+    """An embedded BigQuery that can be killed and started again, on the same port."""
 
-    def kill() -> None:
-        process.kill()
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.process, self.url = start(data_dir)
+        self.warehouse = Warehouse(self.url, PROJECT, client(self.url))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
         raise CutError
 
-    loader.act_at(step, kill, after=after, times=(time,))
-    process = loader.start(*flags)
+    def restart(self) -> None:
+        with suppress(CutError):
+            self.kill()
+        self.process, url = start(self.data_dir)
+        assert url == self.url
+
+
+@pytest.fixture
+def bigquery(tmp_path: Path) -> Iterator[Killable]:
+    bigquery = Killable(tmp_path / "bigquery")
+    yield bigquery
+    assert bigquery.process.stdin
+    bigquery.process.stdin.close()
+    bigquery.process.wait()
+
+
+def flags(load_id: str) -> tuple[str, ...]:
+    return ("--users", str(USERS), "--load-id", load_id)
+
+
+def check_end(process: Process, *statuses: int) -> None:
+    """Check that the loader ended with such a status, and in one clear line if it failed."""
     output, errors = process.communicate()
-    assert process.returncode == -signal.SIGKILL, output + errors
-    loader.pass_everything()
+    assert process.returncode in statuses and "Traceback" not in errors, output + errors
+    assert process.returncode != 1 or errors.splitlines()[-1].startswith("ingest: BigQuery ")
 
 
+@pytest.mark.parametrize(("killed", "cases"), [(LOADER, ALL), (BOTH, WRITES), (BIGQUERY, WRITES)])
 def test_same_command_finishes_loader_killed_at_any_step(
-    loader: ProxiedLoader, warehouse: Warehouse, reliability: Reliability, all_faults: bool
-) -> None:
-    users = TWO_PARTS if all_faults else USERS
-    finish(loader.start("--users", str(users), "--load-id", "clean"))
-    count = dict(loader.steps)
-    assert set(count) == set(STEPS.values())
-    loader.pass_everything()  # and count again: later loads create no tables
-    finish(loader.start("--users", str(users), "--load-id", "later"))
-    count |= loader.steps
-    run, expected = loader.run, [expected_load(users, name) for name in ("clean", "later")]
-    for step, after in itertools.product(STEPS.values(), (False, True)):
-        if not all_faults and (step, after) not in QUICK:
-            continue
-        left = "nothing"
-        for time in range(1, count[step] + 1) if all_faults else [count[step] // 2 + 1]:
-            load_id = f"{boundary(step, after)} ({time:02})"
-            flags = ("--users", str(users), "--load-id", load_id)
-            before = landing_tables(run, warehouse)
-            if step in FIRST_RUN:
-                fresh = {"RAW_DATASET": f"raw_{uuid4().hex[:12]}"}
-                loader.run = Run(run.environment | fresh)
-            kill_loader_at(loader, flags, step, after, time)
-            finish(loader.start(*flags))
-            if step in FIRST_RUN:
-                assert landed_loads(loader.run, warehouse) == [expected_load(users, load_id)]
-                loader.run = run
-            else:
-                expected.append(expected_load(users, load_id))
-                assert landed_loads(run, warehouse) == sorted(expected)
-            if landing_tables(run, warehouse) > before:
-                left = LANDING_TABLE
-        reliability(PART, f"the loader, {boundary(step, after)}", ONCE, left)
-    check_marts_hold_users_once(run, warehouse, len(expected) * users)
-
-
-def test_same_command_finishes_loader_killed_at_random_moments(
-    loader: ProxiedLoader, warehouse: Warehouse, reliability: Reliability, all_faults: bool
-) -> None:
-    started_at = monotonic()
-    finish(loader.start("--users", str(USERS), "--load-id", "clean"))
-    duration = monotonic() - started_at
-    expected = [expected_load(USERS, "clean")]
-    for seed in range(MOMENTS if all_faults else 5):
-        load_id = f"seed {seed:02}"
-        flags = ("--users", str(USERS), "--load-id", load_id)
-        process = loader.start(*flags)
-        process.wait(Random(seed).uniform(0, duration))
-        process.kill()
-        process.communicate()
-        finish(loader.start(*flags))
-        expected.append(expected_load(USERS, load_id))
-        assert landed_loads(loader.run, warehouse) == sorted(expected)
-    reliability(
-        PART, "the loader, at random moments", ONCE, "landing tables, which expire in a day"
-    )
-    check_marts_hold_users_once(loader.run, warehouse, len(expected) * USERS)
-
-
-@pytest.mark.parametrize("load_ids", [("same", "same"), ("one", "other")], ids="-".join)
-# BigQuery refuses a job id that is taken; the emulator runs it twice.
-@pytest.mark.parametrize("refuses_known_jobs", [True, False], ids=["BigQuery", "emulator"])
-def test_two_loaders_at_once_land_each_load_once(
-    loader: ProxiedLoader,
-    warehouse: Warehouse,
+    *,
+    run: Run,
+    bigquery: Killable,
     reliability: Reliability,
-    load_ids: tuple[str, str],
-    refuses_known_jobs: bool,
+    all_faults: bool,
+    killed: str,
+    cases: list[tuple[str, bool]],
 ) -> None:
-    """Both loaders wait for each other just before they move their users."""
-    finish(loader.start("--users", "1", "--load-id", "0"))
-    both = Barrier(2, timeout=30)
+    run = Run(run.environment | {"BIGQUERY_EMULATOR_HOST": bigquery.url, "RETRY_SECONDS": "3"})
+    with proxied_loader(run) as loader:
+        finish(loader.start(*flags("0")))
+        count = dict(loader.steps)
+        assert set(count) == set(STEPS.values())
+        loader.pass_everything()  # and count again: later loads create no tables
+        finish(loader.start(*flags("1")))
+        count |= loader.steps
+        expected = [expected_load(USERS, load_id) for load_id in "01"]
+        for step, after in cases if all_faults else QUICK:
+            for time in range(1, count[step] + 1):
+                load_id = f"{boundary(step, after)} ({time})"
+                if is_first_run := step in FIRST_RUN:
+                    loader.run = Run(run.environment | {"RAW_DATASET": f"raw_{uuid4().hex[:12]}"})
+                if killed == BIGQUERY:
+                    loader.act_at(step, bigquery.kill, after=after, times=(time,))
+                    check_end(loader.start(*flags(load_id)), 1)
+                    loader.pass_everything()
+                else:
+                    loader.kill_at(step, *flags(load_id), after=after, time=time)
+                if killed != LOADER:
+                    bigquery.restart()
+                rows = {row[0]: row for row in landed_loads(loader.run, bigquery.warehouse)}
+                left = rows.get(load_id)
+                finish(loader.start(*flags(load_id)))
+                new = expected_load(USERS, load_id)
+                expected += [] if is_first_run else [new]
+                landed = landed_loads(loader.run, bigquery.warehouse)
+                assert landed == ([new] if is_first_run else sorted(expected))
+                loader.run = run
+            what = {new: "the load", None: "nothing"}.get(left, "the users, in raw, once")
+            assert left in (None, new, expected_load(USERS, load_id, ledger_rows=0))
+            happened = ("the loader ended in one clear line; " if killed == BIGQUERY else "") + ONCE
+            reliability(PART, f"{killed}, {boundary(step, after)}", happened, what)
+    if killed == LOADER:
+        check_marts_hold_users_once(run, bigquery.warehouse, len(expected) * USERS)
 
-    def wait_for_the_other() -> None:
-        both.wait()
 
-    loader.act_at("the users are moved to raw", wait_for_the_other, times=(1, 2))
-    loader.bigquery.refuses_known_jobs = refuses_known_jobs
-    pair = [loader.start("--users", str(USERS), "--load-id", load_id) for load_id in load_ids]
-    printed = [finish(process) for process in pair]
-    assert all(line.startswith(f"Loaded {USERS:,} users into ") for line in printed)
-    expected = [expected_load(USERS, load_id) for load_id in sorted(set(load_ids))]
-    assert landed_loads(loader.run, warehouse) == [expected_load(1, "0"), *expected]
-    is_same = len(set(load_ids)) == 1
-    case = "two loaders at once, of one load" if is_same else "two loaders at once, of a load each"
-    reliability(PART, case, "each load landed once, and both said so", "nothing")
-    assert not landing_tables(loader.run, warehouse)
+@pytest.mark.parametrize("killed", [LOADER, BOTH, BIGQUERY])
+def test_same_command_finishes_loader_killed_at_random_moment(
+    run: Run, bigquery: Killable, reliability: Reliability, all_faults: bool, killed: str
+) -> None:
+    run = Run(run.environment | {"BIGQUERY_EMULATOR_HOST": bigquery.url, "RETRY_SECONDS": "3"})
+    started_at = monotonic()
+    finish(run.start("ingest", *flags("0")))
+    duration, expected = monotonic() - started_at, [expected_load(USERS, "0")]
+    moments = (30 if killed == LOADER else 5) if all_faults else 1
+    for seed in range(moments):
+        load = ("ingest", *flags(f"seed {seed}"))
+        process = run.start(*load)
+        process.wait(Random(seed).uniform(0, duration))
+        if killed != BIGQUERY:
+            process.kill()
+        if killed != LOADER:
+            bigquery.restart()
+        check_end(process, 0, 1, -signal.SIGKILL)
+        finish(run.start(*load))
+        expected.append(expected_load(USERS, f"seed {seed}"))
+    assert landed_loads(run, bigquery.warehouse) == sorted(expected)
+    reliability(
+        PART, f"{killed}, at random moments", ONCE, "nothing, the users in raw, or the load"
+    )

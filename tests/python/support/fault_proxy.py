@@ -1,6 +1,7 @@
 """A loader behind two proxies, in which a test injects a fault at a named step."""
 
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -8,29 +9,25 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from support.commands import Process, Run
-from support.proxy import Proxy, Request, Response, proxy
+from support.proxy import CutError, Proxy, Request, Response, proxy
 
+UPLOADED, LEDGER = "the load job runs", "the ledger is written"
 STEPS = {
     r"GET .*[?&]page=": "a page is requested",
-    r"GET .*/tables/loads\b": "the ledger is looked up",
-    r"POST .*/datasets\?|GET .*/datasets/[^/?]+\?": "the dataset is made",
-    r"POST /upload/": "an upload starts",
-    r"PUT /upload/": "a part is uploaded",
-    r"DELETE .*/tables/landing_": "the landing table is dropped",
-    r"POST .*count\(\*\) as users,": "the landing table is counted",
-    r"POST .*randomuser-users-": "the users are moved to raw",
-    r"POST .*randomuser-ledger-": "the ledger is written",
-    r'POST .*"tableId": ?"landing_|GET .*/tables/landing_': "the landing table is made",
-    r'POST .*"tableId": ?"users"|GET .*/tables/users\?': "the table of users is made",
-    r'POST .*"tableId": ?"loads"': "the ledger is made",
-    r'POST .*"forgotten"|GET .*/tables/forgotten\?': "the list of forgotten users is made",
-    r"POST .*exists [^ ]*forgotten_key": "the key of that list is made",
-    r"POST .*select users_landed": "the ledger is queried",
+    r"GET .*/tables/(users|loads)\b": "the tables are looked for",
+    r"GET .*/jobs/randomuser-": "an earlier job is looked for",
     r"GET .*/(jobs|queries)/": "a job's end is waited for",
+    r"POST .*as now_at": "the load is looked up",
+    r"POST /upload/": "an upload starts",
+    r"PUT /upload/": UPLOADED,
+    r"POST .*randomuser-ledger-": LEDGER,
+    r"POST .*/datasets\?": "the dataset is made",
+    r'POST .*"tableId": ?"users"': "the table of users is made",
+    r'POST .*"tableId": ?"forgotten"': "the list of forgotten users is made",
+    r"POST .*exists [^ ]*forgotten_key": "the key of that list is made",
+    r'POST .*"tableId": ?"loads"': "the ledger is made",
 }
-
-FIRST_RUN = {"the dataset is made", "the table of users is made", "the ledger is made"}
-FIRST_RUN |= {"the list of forgotten users is made", "the key of that list is made"}
+FIRST_RUN = {step for step in STEPS.values() if step.endswith(" is made")}
 
 Action = Callable[[], Response | None]
 
@@ -80,6 +77,19 @@ class ProxiedLoader:
 
         for each in (self.api, self.bigquery):
             each.before, each.after = on_request, on_response
+
+    def kill_at(self, step: str, *flags: str, after: bool = False, time: int = 1) -> None:
+        """Run the loader until it comes to a step, and kill it there."""
+
+        def kill() -> None:
+            process.kill()
+            raise CutError
+
+        self.act_at(step, kill, after=after, times=(time,))
+        process = self.start(*flags)
+        output, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, output + errors
+        self.pass_everything()
 
     def pass_everything(self) -> None:
         """Pass everything on."""

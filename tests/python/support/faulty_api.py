@@ -58,6 +58,10 @@ class FaultyApi:
     """How many responses have the fault; later responses are correct."""
     requests: list[tuple[float, Query]] = field(default_factory=list)
     """The time (seconds) and the parameters of each request."""
+    agents: set[str] = field(default_factory=set)
+    """Each User-Agent."""
+    requested: Event = field(default_factory=Event)
+    """There was a request."""
     bytes_sent: int = 0
     """Bytes of a large body that were sent."""
     stopped: Event = field(default_factory=Event)
@@ -77,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(urlsplit(self.path).query))
         with self.lock:
             self.api.requests.append((monotonic(), query))
+            self.api.agents.add(self.headers["User-Agent"])
+            self.api.requested.set()
             is_faulty = len(self.api.requests) <= self.api.times
         try:
             (self.api.fault if is_faulty else send_page)(self, query)
@@ -133,6 +139,22 @@ def send(body: bytes, status: int = 200, **headers: Any) -> Fault:
 def send_status(code: int, **headers: Any) -> Fault:
     """Send an HTTP status with an error object."""
     return send(b'{"error": "not now"}', code, **headers)
+
+
+def send_nobody(handler: Handler, query: Query) -> None:
+    """Send HTTP 200 and no users, as the service did in an outage of days."""
+    info = make_page(query)["info"] | {"seed": "d3adb33f", "results": 0}
+    handler.send_body(json.dumps({"results": [], "info": info}).encode())
+
+
+def in_turn(*faults: Fault) -> Fault:
+    """Respond to each request with the next fault."""
+    left = iter(faults)
+
+    def fault(handler: Handler, query: Query) -> None:
+        next(left)(handler, query)
+
+    return fault
 
 
 def change_bytes(change: Callable[[bytes], bytes], **headers: Any) -> Fault:

@@ -1,9 +1,4 @@
-"""A proxy between Google's client and the embedded BigQuery, which can inject faults.
-
-Where a fault would leave something else behind on the emulator than on BigQuery, the proxy does
-what BigQuery does: a job id is taken as soon as its job exists, whatever becomes of the job, and
-the job of an upload has the requested id.
-"""
+"""A proxy between Google's client and the embedded BigQuery, which can inject faults."""
 
 import json
 import re
@@ -78,57 +73,34 @@ class Proxy:
     requests: list[Request] = field(default_factory=list)
     before: Callable[[Request], Response | None] = lambda _: None
     after: Callable[[Request, Response], Response | None] = lambda *_: None
-    lock: threading.Lock = field(default_factory=threading.Lock)
     uploads: dict[str, str] = field(default_factory=dict)  # the job id of each upload's path
-    refuses_known_jobs: bool = True  # a job id runs once; the emulator runs it again
-    taken: dict[str, threading.Event] = field(default_factory=dict)  # job ids; set when they exist
     failed: dict[str, str] = field(default_factory=dict)  # job ids, and why the job failed
-    renamed: dict[str, str] = field(default_factory=dict)  # what the emulator calls an upload's job
 
     def respond(self, request: Request, target: str) -> Response:
         """Respond as BigQuery would, or as the test says; raises CutError."""
         if response := self.before(request):
             return response
-        starts_upload = request.path.startswith("/upload/") and request.method == "POST"
-        job_id = request.json.get("jobReference", {}).get("jobId") or self.uploads.get(request.path)
         polled = re.search(r"/(?:jobs|queries)/([^/?]+)", request.path)
         if polled and polled[1] in self.failed:
             return _failed_job(polled[1], self.failed[polled[1]])
-        if starts_upload or not job_id:
-            response = _forward(request, target, self.renamed)
-        else:
-            with self.lock:
-                other = self.taken.get(job_id) if self.refuses_known_jobs else None
-                exists = self.taken[job_id] = other or threading.Event()
-            if other:
-                other.wait()
-                return error_response(409, "duplicate", f"Already Exists: Job {job_id}")
-            try:
-                response = _forward(request, target, self.renamed)
-            finally:
-                exists.set()
-        if starts_upload:
-            self._name_upload(job_id or "", response)
-        elif request.method == "PUT" and job_id:
-            self.renamed[job_id] = json.loads(response.body)["jobReference"]["jobId"]
-            response.body = response.body.replace(self.renamed[job_id].encode(), job_id.encode())
+        response = _forward(request, target)
+        if request.path.startswith("/upload/") and request.method == "POST":
+            self._pass_upload(request, response)
         return self.after(request, response) or response
 
     def fail(self, request: Request, reason: str) -> Response:
         """Fail the job of a request: it does nothing, and its id is taken."""
-        job_id = request.json.get("jobReference", {}).get("jobId") or self.uploads[request.path]
+        job_id = self.uploads.get(request.path) or request.json["jobReference"]["jobId"]
         self.failed[job_id] = reason
-        self.taken[job_id] = threading.Event()
-        self.taken[job_id].set()
         return _failed_job(job_id, reason)
 
-    def _name_upload(self, job_id: str, response: Response) -> None:
-        """Send the upload through this proxy too, and remember its job id."""
+    def _pass_upload(self, request: Request, response: Response) -> None:
+        """Have the upload sent through this proxy too, and remember its job id."""
         for place, (name, value) in enumerate(response.headers):
             if name.lower() == "location":
                 path = value.partition(urlsplit(value).netloc)[2]
                 response.headers[place] = (name, self.url + path)
-                self.uploads[path] = job_id
+                self.uploads[path] = request.json["jobReference"]["jobId"]
 
 
 def error_response(status: int, reason: str, message: str) -> Response:
@@ -142,16 +114,15 @@ def _failed_job(job_id: str, reason: str) -> Response:
     why = {"reason": reason, "message": "The job failed"}
     status = {"state": "DONE", "errorResult": why, "errors": [why]}
     reference = {"projectId": PROJECT, "jobId": job_id, "location": "US"}
-    configuration = {"jobType": "LOAD", "load": {}} if "-part-" in job_id else {"query": {}}
+    configuration = {"jobType": "LOAD", "load": {}} if "-users-" in job_id else {"query": {}}
     job = {"jobReference": reference, "configuration": configuration, "status": status}
     return Response(200, [("Content-Type", "application/json")], json.dumps(job).encode())
 
 
-def _forward(request: Request, target: str, renamed: dict[str, str]) -> Response:
+def _forward(request: Request, target: str) -> Response:
     connection = HTTPConnection(urlsplit(target).netloc)
-    path = re.sub(r"(?<=/jobs/)[^/?]+", lambda job: renamed.get(job[0], job[0]), request.path)
     try:
-        connection.request(request.method, path, request.body, dict(request.headers))
+        connection.request(request.method, request.path, request.body, dict(request.headers))
         response = connection.getresponse()
         dropped = ("content-length", "transfer-encoding", "connection")
         headers = [(n, v) for n, v in response.getheaders() if n.lower() not in dropped]
@@ -165,7 +136,7 @@ def _forward(request: Request, target: str, renamed: dict[str, str]) -> Response
 @contextmanager
 def proxy(target: str) -> Iterator[Proxy]:
     """Serve on a free loopback port, in front of `target`, until the block ends."""
-    served = Proxy()
+    served, lock = Proxy(), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -177,7 +148,7 @@ def proxy(target: str) -> Iterator[Proxy]:
             if len(body) < length:  # the client was killed while it sent this
                 self.close_connection = True
                 return
-            with served.lock:
+            with lock:
                 number = len(served.requests)
                 request = Request(number, self.command, self.path, self.headers, body)
                 served.requests.append(request)

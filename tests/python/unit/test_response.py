@@ -10,6 +10,7 @@ from support.faulty_api import Fault, Handler, Query, change_json, record_waits,
 
 from ingest import api
 from ingest.response import SourceError, parse_page
+from ingest.settings import Settings
 
 INFO = b'"info": {"seed": "abc", "results": 3, "page": 1, "version": "1.4"}'
 VALUES = {
@@ -103,7 +104,10 @@ def fetch(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> str:
     """Fetch a page from an API with a fault, and return the error."""
     record_waits(monkeypatch)
     with faulty_api.serve(fault) as served, pytest.raises(SourceError) as error:
-        list(api.fetch_pages(served.url, 20, "abcx", "", 60))
+        settings = Settings.read(
+            randomuser_url=f"{served.url}1.4/", google_cloud_project="p", retry_seconds=60
+        )
+        list(api.fetch_pages(settings, 20, "abcx"))
     return str(error.value)
 
 

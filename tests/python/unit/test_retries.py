@@ -1,5 +1,6 @@
-"""Waits of the page fetcher between two tries."""
+"""Requests of the page fetcher: seeds, the waits between two tries, and their headers."""
 
+import hashlib
 import json
 import logging
 import re
@@ -12,12 +13,22 @@ import pytest
 from support import faulty_api
 from support.faulty_api import Fault, record_waits, send_status
 
-from ingest import api
-from ingest.response import SourceError
+from ingest import __version__, api
+from ingest.response import Page, SourceError
+from ingest.settings import Settings
+from local.api.request import Request
+from local.api.user_generator import generate_page
 
 
-def fetch(url: str, retry_seconds: float, users: int = 1) -> None:
-    list(api.fetch_pages(url, users, "seedx", "", retry_seconds))
+def fetch(url: str, retry_seconds: float, users: int = 1, **others: str) -> list[Page]:
+    settings = Settings.read(
+        randomuser_url=url,
+        google_cloud_project="p",
+        randomuser_password="",
+        retry_seconds=retry_seconds,
+        **others,
+    )
+    return list(api.fetch_pages(settings, users, "0123x"))
 
 
 def fetch_with_fault(monkeypatch: pytest.MonkeyPatch, fault: Fault, times: int) -> list[float]:
@@ -91,11 +102,11 @@ def test_identity_is_no_encoding() -> None:
 
 def test_url_sets_expected_version() -> None:
     with faulty_api.serve(faulty_api.send_page) as served:
-        (page,) = api.fetch_pages(served.url, 3, "0123x", "", 60)
+        (page,) = fetch(served.url, 60, users=3)
         sent = faulty_api.make_users("0123x", 1, 3)
         assert [json.loads(bytes(user)) for user in page.users] == sent
         with pytest.raises(SourceError, match=re.escape("('0123x', 3, 1, '1.3'), received")):
-            list(api.fetch_pages(f"{served.url}1.3/", 3, "0123x", "", 60))
+            fetch(f"{served.url}1.3/", 60, users=3)
 
 
 def test_unreached_api_is_retried_for_30_seconds(
@@ -108,3 +119,36 @@ def test_unreached_api_is_retried_for_30_seconds(
         with pytest.raises(SourceError, match="check that RANDOMUSER_URL is right"):
             fetch(url, 600)
     assert len(waits) == 4  # 2, 4, 8 and 16 seconds; 32 more would exceed 30
+
+
+def test_requests_name_themselves() -> None:
+    with faulty_api.serve(faulty_api.send_page) as served:
+        fetch(served.url, 60)
+        fetch(served.url, 60, randomuser_contact="https://example.com/data")
+    agent = f"randomuser-pipeline/{__version__}"
+    assert served.agents == {agent, f"{agent} (+https://example.com/data)"}
+
+
+def find_starts(seed: str, pages: int) -> set[bytes]:
+    seeds = (f"{seed}{page}" if page > 1 else seed for page in range(1, pages + 1))
+    return {hashlib.md5(text.encode(), usedforsecurity=False).digest()[:4] for text in seeds}
+
+
+@pytest.mark.parametrize(("load_id", "pages"), [("load-702", 2_000), ("load-52", 10_000)])
+def test_seed_gives_no_two_pages_from_one_start(load_id: str, pages: int) -> None:
+    plain, seed = api.derive_seed(load_id, 1_000), api.derive_seed(load_id, pages * 1_000)
+    assert plain == hashlib.sha256(load_id.encode()).hexdigest()[:20] + "x"
+    assert len(find_starts(plain, pages)) == pages - 1
+    assert len(find_starts(seed, pages)) == pages
+
+
+def test_plain_seed_gives_equal_pages() -> None:
+    """Of the fake API, which seeds its generator as the service does."""
+
+    def read_page(seed: str, page: int) -> object:
+        request = Request.parse(f"seed={seed}&results=2&page={page}")
+        return json.loads(generate_page(request))["results"]
+
+    for users, is_equal in ((1_000, True), (2_000_000, False)):
+        seed = api.derive_seed("load-702", users)
+        assert (read_page(seed, 1187) == read_page(seed, 1781)) is is_equal
