@@ -328,7 +328,9 @@ def test_signal_ends_loader_at_once(
 ) -> None:
     with faulty_api.serve(fault) as served:
         loader = start_loader(run, served.url)
-        assert served.requested.wait(60)
+        assert served.requested.wait(60) and loader.stderr
+        if name == "a wait":
+            assert any(" retrying in 30" in line for line in loader.stderr)
         loader.send_signal(sent)
         _, stderr = loader.communicate(timeout=30)  # a page may take 60 seconds
     assert loader.returncode == 130
