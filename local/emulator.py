@@ -21,7 +21,6 @@ import sqlglot
 from bqemulator.api import app
 from bqemulator.api.routes import jobs, tabledata, tables
 from bqemulator.catalog import ddl_sync
-from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.server import EmulatorServer
@@ -64,9 +63,6 @@ async def _run_script_alone(self: ScriptInterpreter, source: str) -> Any:
 
 ScriptInterpreter.run = _run_script_alone  # type: ignore[method-assign]
 
-# The emulator writes each job to disk, without its rows, and reads all jobs at every start. The
-# project never reads a job of an earlier run.
-DuckDBCatalogRepository._write_job = lambda *_: None  # type: ignore[method-assign]
 # It counts and times each request and gives it an id, for logs and metrics that nobody reads.
 for _middleware in ("AccessLogMiddleware", "CorrelationIdMiddleware", "MetricsMiddleware"):
     setattr(app, _middleware, lambda app, **_: app)

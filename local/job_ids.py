@@ -5,6 +5,7 @@ requested one. The loader relies on both: a job id made of a load's id lands the
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -14,8 +15,11 @@ from weakref import WeakValueDictionary
 
 from bqemulator.api.dependencies import AppContext
 from bqemulator.api.routes import jobs, upload
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.domain.errors import AlreadyExistsError
 
+_RANDOM_ID = re.compile(r"bqemu_|[0-9a-f]{8}-")  # made by the emulator or by a client
+_write_job = DuckDBCatalogRepository._write_job
 _locks = WeakValueDictionary[str, asyncio.Lock]()
 _upload_job_id: ContextVar[str] = ContextVar("upload_job_id")
 _read_configuration, _run_load = upload._load_configuration_from_envelope, upload._run_load
@@ -53,6 +57,13 @@ async def _run_load_once(**load: Any) -> Any:
         return await _run_load(**load | {"configuration": configuration})
 
 
+def _write_chosen_id(self: DuckDBCatalogRepository, job: Any) -> None:
+    """Write a job to disk if its id can come again: all written jobs are read at every start."""
+    if not _RANDOM_ID.match(job.job_id):
+        _write_job(self, job)
+
+
+DuckDBCatalogRepository._write_job = _write_chosen_id  # type: ignore[method-assign]
 _new_job_id = upload._new_job_id
 upload._new_job_id = lambda: _upload_job_id.get(None) or _new_job_id()
 upload._load_configuration_from_envelope = _keep_job_id

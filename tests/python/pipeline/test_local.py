@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import duckdb
 import pytest
+from google.api_core.exceptions import Conflict
 from support.commands import ROOT
 from support.warehouse import client
 
@@ -115,6 +117,18 @@ def test_deleted_values_leave_the_file(tmp_path: Path) -> None:
     assert b"person-17@" not in run(f"begin transaction; {delete}; commit transaction")
     names = duckdb.connect(file).execute(f'select name from "{PROJECT}__d".v').fetchall()
     assert len(names) == 99 and ("person-18@",) in names
+
+
+def test_used_job_id_is_refused_after_restart(tmp_path: Path) -> None:
+    for is_first in (True, False):
+        process, url = start(tmp_path)
+        bigquery = client(url)
+        with nullcontext() if is_first else pytest.raises(Conflict):
+            bigquery.query("select 1", job_id="chosen", job_retry=None).result()
+        assert bigquery.get_job("chosen").ended
+        assert process.stdin
+        process.stdin.close()
+        process.wait()
 
 
 def test_airflow_starts_scheduler_last_and_stops_on_any_signal(tmp_path: Path) -> None:
