@@ -1,45 +1,71 @@
-{% macro newest_rows(relation, key) %}
+{% macro newest_rows(relation, key, loads) %}
     {#-
-        The rows that a mart has to merge: for each key the newest row of the used loads, unless the
-        mart has that row already.
+        The rows that a mart has to merge: for each key the newest version of the used loads, unless
+        the mart has it already. A row with an empty `load_id` makes the merge delete its key:
+        the version in the mart is of a load that was set aside, and no used load has the key.
 
-        Where rows of raw or base expire, a mart has users that a rebuild would lose: with
-        `--full-refresh` it is not rebuilt, but loses the rows of unused loads, and the rows that
-        are kept are merged anew.
+        Where rows of raw or base expire, a mart has rows that a rebuild would lose: with
+        `--full-refresh` it is not rebuilt, but all versions that are kept are merged anew.
     -#}
     {%- if var('keep_raw_days') or var('keep_base_days') -%}
-        {{- config(full_refresh=false, pre_hook='{{ delete_unused_rows() }}') -}}
+        {{- config(full_refresh=false) -}}
     {%- endif -%}
-    {%- set start = lookback_start() -%}
+    {%- set new = new_versions(loads) -%}
     with
+
+    versions as (
+
+        select
+            versions.*,
+            loads.state = 'used' as is_used
+        from {{ relation }} as versions
+        inner join {{ loads }} as loads
+            on versions.load_id = loads.load_id
+        where
+            {% if new.undone_from -%}
+            -- what replaces the versions of a load that was set aside may be of any age
+            versions.{{ key }} in (
+                select undone.{{ key }} from {{ relation }} as undone
+                where
+                    undone.loaded_at >= {{ new.undone_from }}
+                    and undone.load_id in (
+                        select set_aside.load_id from {{ loads }} as set_aside
+                        where set_aside.state = 'set aside'
+                    )
+            )
+            or {% endif -%}
+            versions.loaded_at >= {{ new.start }}
+
+    ),
 
     newest as (
 
-        select * from {{ relation }}
-        where
-            loaded_at >= {{ start }}
-            and load_id not in (select load_id from ({{ unused_loads(start) }}))
+        select * from versions
+        {%- if not is_incremental() %}
+        where is_used
+        {%- endif %}
         qualify row_number() over (
             partition by {{ key }}
-            order by loaded_at desc, load_id desc, record_index desc
+            order by is_used desc, loaded_at desc, load_id desc, record_index desc
         ) = 1
 
     )
 
-    select newest.* except (record_index) from newest
-    {%- if is_incremental() and not flags.FULL_REFRESH %}
+    {% if not is_incremental() -%}
+    select * except (record_index, is_used) from newest
+    {%- elif flags.FULL_REFRESH -%}
+    select * except (record_index, is_used) replace (if(is_used, load_id, '') as load_id)
+    from newest
+    {%- else -%}
+    select
+        newest.* except (record_index, is_used)
+        replace (if(newest.is_used, newest.load_id, '') as load_id)
+    from newest
     left join {{ this }} as known
         on
             newest.{{ key }} = known.{{ key }}
             and newest.load_id = known.load_id
-            and known.loaded_at >= {{ start }}
-    where known.{{ key }} is null
+            and known.loaded_at >= {{ [new.start, new.undone_from or new.start] | min }}
+    where newest.is_used = (known.{{ key }} is null)
     {%- endif %}
 {%- endmacro %}
-
-{% macro delete_unused_rows() %}
-    {%- if flags.FULL_REFRESH and is_incremental() -%}
-    delete from {{ this }}
-    where load_id in (select load_id from ({{ unused_loads(lookback_start()) }}))
-    {%- endif -%}
-{% endmacro %}

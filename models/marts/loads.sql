@@ -1,78 +1,167 @@
-{%- set since = "timestamp_sub(current_timestamp(), interval 30 day)" -%}
-{#- The readers of the view may not read the datasets that it reads: it is authorized there. -#}
-{%- set authorizing = [] -%}
-{%- for dataset in [env_var('RAW_DATASET', 'raw_randomuser'), target.schema ~ '_restricted']
-    if var('readers') and target.name == 'prod' -%}
-    {%- do authorizing.append({'project': target.project, 'dataset': dataset}) -%}
-{%- endfor -%}
 {{
     config(
-        materialized='view',
-        contract={'enforced': false},
+        unique_key='load_id',
+        partition_by=none,
         meta={'pruned_by': none},
         grants=grants_to('readers'),
-        grant_access_to=authorizing,
     )
 }}
+
+{%- set counted_from = uncounted_from(source('randomuser', 'loads')) %}
 
 with
 
 ledger as (
 
     select * from {{ source('randomuser', 'loads') }}
-    where loaded_at >= {{ since }}
 
 ),
 
-parsed as (
+users as (
+
+    select * from {{ ref('base_randomuser__users') }}
+    where loaded_at >= {{ counted_from }}
+
+),
+
+counted as (
 
     select
         load_id,
-        count(*) as users,
-        countif(rejection_reason is not null) as rejected
-    from {{ ref('base_randomuser__users') }}
-    where loaded_at >= {{ since }}
+        countif(rejection_reason is null) as users_accepted,
+        countif(rejection_reason is not null) as users_rejected,
+        countif(first_name is null or last_name is null or email is null or location_id is null)
+        / count(*) as incomplete_share,
+        countif(gender = 'female') / count(*) as female_share
+    from users
     group by load_id
 
 ),
 
-unused as (
-
-    {{ unused_loads(since) }}
-
-),
-
-latest as (
+reasons as (
 
     select
         load_id,
-        count(*) as users
-    from {{ ref('users') }}
-    where loaded_at >= {{ since }}
+        string_agg(
+            concat(rejection_reason, ' (', cast(users as string), ')'),
+            '; ' order by users desc, rejection_reason asc
+        ) as rejection_reasons
+    from (
+        select
+            load_id,
+            rejection_reason,
+            count(*) as users
+        from users
+        where rejection_reason is not null
+        group by load_id, rejection_reason
+    )
     group by load_id
+
+),
+
+most_common as (
+
+    select
+        load_id,
+        max(if(is_nationality, users, null)) as of_one_nationality,
+        max(if(is_nationality, null, users)) as of_one_email_domain
+    from (
+        select
+            users.load_id,
+            is_nationality,
+            if(is_nationality, users.nationality, regexp_extract(users.email, r'@(.*)$')) as kind,
+            count(*) as users
+        from users
+        cross join unnest([true, false]) as is_nationality
+        group by users.load_id, is_nationality, kind
+    )
+    group by load_id
+
+),
+
+-- once, when base has the load: what a load was does not change when its users are forgotten
+counts as (
+
+    select
+        ledger.load_id,
+        current_timestamp() as built_at,
+        coalesce(counted.users_accepted, 0) as users_accepted,
+        coalesce(counted.users_rejected, 0) as users_rejected,
+        reasons.rejection_reasons,
+        counted.incomplete_share,
+        counted.female_share,
+        most_common.of_one_nationality / (counted.users_accepted + counted.users_rejected)
+            as nationality_share,
+        most_common.of_one_email_domain / (counted.users_accepted + counted.users_rejected)
+            as email_domain_share
+    from ledger
+    left join counted
+        on ledger.load_id = counted.load_id
+    left join reasons
+        on ledger.load_id = reasons.load_id
+    left join most_common
+        on ledger.load_id = most_common.load_id
+    where
+        (counted.load_id is not null or ledger.users_landed = 0)
+    {%- if is_incremental() %}
+        and ledger.load_id not in (select load_id from {{ this }} where built_at is not null)
+
+    union all
+
+    select
+        load_id,
+        built_at,
+        users_accepted,
+        users_rejected,
+        rejection_reasons,
+        incomplete_share,
+        female_share,
+        nationality_share,
+        email_domain_share
+    from {{ this }}
+    where built_at is not null
+    {%- endif %}
 
 )
 
 select
     ledger.load_id,
     ledger.source,
+    ledger.api_version,
     ledger.started_at,
     ledger.loaded_at,
     timestamp_diff(ledger.loaded_at, ledger.started_at, millisecond) / 1000 as seconds,
+    ledger.users_received,
     ledger.users_landed,
-    parsed.rejected as users_rejected,
-    coalesce(latest.users, 0) as users_in_marts,
-    if(unused.load_id is null, parsed.users - parsed.rejected - coalesce(latest.users, 0), 0)
-        as users_superseded,
+    coalesce(ledger.users_forgotten, 0) as users_forgotten,
+    counts.users_accepted,
+    counts.users_rejected,
+    counts.rejection_reasons,
+    counts.built_at,
+    ledger.decision,
+    ledger.decided_at,
     case
-        when parsed.load_id is null then 'not built'
-        when unused.load_id is null then 'used'
-        else coalesce(unused.decision, 'held back')
-    end as state
+        when ledger.decision = 'set aside' then 'set aside'
+        when counts.load_id is null then 'not built'
+        when
+            ledger.decision = 'accepted'
+            or counts.users_rejected <= ledger.users_received * {{ var('rejected_share') }}
+            then 'used'
+        else 'held back'
+    end as state,
+    counts.incomplete_share,
+    counts.female_share,
+    counts.nationality_share,
+    counts.email_domain_share
 from ledger
-left join parsed
-    on ledger.load_id = parsed.load_id
-left join unused
-    on ledger.load_id = unused.load_id
-left join latest
-    on ledger.load_id = latest.load_id
+left join counts
+    on ledger.load_id = counts.load_id
+{%- if is_incremental() %}
+left join {{ this }} as known
+    on ledger.load_id = known.load_id
+where
+    known.load_id is null
+    or known.users_landed != ledger.users_landed
+    or known.built_at is distinct from counts.built_at
+    or known.decided_at is distinct from ledger.decided_at
+{%- endif %}

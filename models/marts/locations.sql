@@ -6,4 +6,4 @@
     )
 }}
 
-{{ newest_rows(ref('stg_randomuser__locations'), 'location_id') }}
+{{ newest_rows(ref('stg_randomuser__locations'), 'location_id', ref('loads')) }}

@@ -7,4 +7,4 @@
     )
 }}
 
-{{ newest_rows(ref('stg_randomuser__logins'), 'login_uuid') }}
+{{ newest_rows(ref('stg_randomuser__logins'), 'login_uuid', ref('loads')) }}

@@ -6,4 +6,4 @@
     )
 }}
 
-{{ newest_rows(ref('stg_randomuser__users'), 'user_id') }}
+{{ newest_rows(ref('stg_randomuser__users'), 'user_id', ref('loads')) }}

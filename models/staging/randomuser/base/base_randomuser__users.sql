@@ -9,26 +9,38 @@
     )
 }}
 
-{% set start = lookback_start() %}
+{%- set ledger = source('randomuser', 'loads') -%}
+{%- set new = new_loads(ledger) %}
 
 with
+
+-- a row of raw counts once its load has a row in the ledger, and has its `loaded_at`
+new_loads as (
+
+    select * from {{ ledger }}
+    where
+        loaded_at >= {{ new.ledger_from }}
+    {% if is_incremental() %}
+        -- a load is merged completely or not at all
+        and load_id not in (
+            select known.load_id from {{ this }} as known
+            where known.loaded_at >= {{ new.ledger_from }}
+        )
+    {% endif %}
+
+),
 
 source as (
 
     select
-        * except (payload),
-        payload as payload_text,
-        safe.parse_json(payload, wide_number_mode => 'round') as payload
-    from {{ source('randomuser', 'users') }}
-    where
-        loaded_at >= {{ start }}
-    {% if is_incremental() %}
-        -- a load is merged completely or not at all
-        and load_id not in (
-            select load_id from {{ this }}
-            where loaded_at >= {{ start }}
-        )
-    {% endif %}
+        users.* except (payload, loaded_at),
+        new_loads.loaded_at,
+        users.payload as payload_text,
+        safe.parse_json(users.payload, wide_number_mode => 'round') as payload
+    from {{ source('randomuser', 'users') }} as users
+    inner join new_loads
+        on users.load_id = new_loads.load_id
+    where users.loaded_at >= {{ new.raw_from }}
 
 ),
 
