@@ -13,7 +13,18 @@ with
 
 ledger as (
 
-    select * from {{ source('randomuser', 'loads') }}
+    select
+        load_id,
+        source,
+        api_version,
+        started_at,
+        loaded_at,
+        users_received,
+        users_landed,
+        users_forgotten,
+        decision,
+        decided_at
+    from {{ source('randomuser', 'loads') }}
 
 ),
 

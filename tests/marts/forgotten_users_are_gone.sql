@@ -19,14 +19,6 @@ written as (
     from {{ ref('base_randomuser__users') }}
     where loaded_at >= {{ var('tested_from') }}
 
-    union all
-
-    select
-        'users_history' as table_name,
-        {{ user_hash('user_id') }} as user_hash
-    from {{ ref('users_history') }}
-    where loaded_at >= {{ var('tested_from') }}
-
 )
 
 select

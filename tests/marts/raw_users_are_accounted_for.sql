@@ -1,45 +1,54 @@
--- No user is lost silently: each raw user is in a mart, rejected with a reason, in an unused load,
--- or an older version of a user in a mart. A difference is the number of lost or doubled users. A
--- mart has the version that landed last, so the counts agree for the rows since any point in time.
-{%- set since = lookback_start() if var('dev_days') else var('tested_from') %}
+-- No user is lost silently: each user of a load is accepted or rejected, and `users` has each user
+-- of the used loads once, in the version that landed last, so the counts agree for the rows since
+-- any point in time. Forgetting a user changes what has landed, not what was counted.
+{%- set since = oldest_start() if var('dev_days') else var('tested_from') %}
 
 with
 
-accepted as (
+loads as (
 
-    select * from {{ ref('stg_randomuser__users') }}
+    select * from {{ ref('loads') }}
     where loaded_at >= {{ since }}
 
 ),
 
-unused_loads as (
-
-    {{ unused_loads(since) }}
-
-),
-
-counted as (
+compared as (
 
     select
+        'accepted or rejected' as users,
+        load_id,
+        users_landed as expected,
+        coalesce(users_accepted + users_rejected, 0) as found
+    from loads
+    where
+        not coalesce(users_accepted + users_rejected between users_landed and users_received, false)
+        -- what landed after base was built is next
+        and (
+            built_at is not null
+            or loaded_at < (
+                select timestamp_sub(max(built.loaded_at), interval {{ var('lookback_hours') }} hour)
+                from loads as built
+                where built.built_at is not null
+            )
+        )
+
+    union all
+
+    select
+        'in the mart' as users,
+        cast(null as string) as load_id,
         (
-            select count(*) from {{ source('randomuser', 'users') }}
-            where loaded_at >= {{ since }}
-        ) as raw_users,
+            select count(distinct user_id) from {{ ref('stg_randomuser__users') }}
+            where
+                loaded_at >= {{ since }}
+                and load_id in (select used.load_id from loads as used where used.state = 'used')
+        ) as expected,
         (
             select count(*) from {{ ref('users') }}
             where loaded_at >= {{ since }}
-        ) as current_users,
-        (
-            select count(*) from {{ ref('stg_randomuser__rejected') }}
-            where loaded_at >= {{ since }}
-        ) as rejected,
-        (select sum(users - rejected) from unused_loads) as unused,
-        (
-            select count(*) - count(distinct accepted.user_id) from accepted
-            where accepted.load_id not in (select unused_loads.load_id from unused_loads)
-        ) as superseded
+        ) as found
 
 )
 
-select * from counted
-where raw_users != current_users + rejected + coalesce(unused, 0) + superseded
+select * from compared
+where expected != found

@@ -1,12 +1,12 @@
--- No mart has the rejected users: this warning counts them for each load and reason.
+-- No mart has the rejected users: this warning names them for each load of the last days.
 {{ config(severity='warn', meta={'show_failures': true}) }}
 
 select
     load_id,
-    rejection_reason,
-    count(*) as users,
-    min(record_index) as first_record_index
-from {{ ref('stg_randomuser__rejected') }}
-where loaded_at >= {{ var('tested_from') }}
-group by load_id, rejection_reason
-order by load_id asc, users desc, rejection_reason asc
+    users_rejected as users,
+    rejection_reasons as reasons
+from {{ ref('loads') }}
+where
+    users_rejected > 0
+    and loaded_at >= {{ var('tested_from') }}
+order by load_id

@@ -38,7 +38,7 @@ users as (
         r'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]', '[]') as structure
     from {{ source('randomuser', 'users') }}
     where
-        loaded_at >= {{ lookback_start() }}
+        loaded_at >= {{ var('tested_from') }}
         and json_type(safe.parse_json(payload, wide_number_mode => 'round')) = 'object'
 
 ),
