@@ -2,7 +2,7 @@
     {#-
         The script that counts the rows of users and, unless it is a dry run, deletes them in one
         transaction: BigQuery ends it completely or not at all, also if dbt is killed. `landed`
-        prunes all tables, because a row of a mart has the time of its load. Base comes last: it
+        prunes all tables, because a row of a mart has the time of its load, and `raw_from` prunes raw. Base comes last: it
         tells when a user landed and where a user lives.
     -#}
     {%- set base = _relation_of('base_randomuser__users') -%}
@@ -20,32 +20,48 @@
     {#- Base finds the users in raw that it has parsed; all of raw is searched where base expires or
         may be of the last `dev_days`. -#}
     {%- set is_whole = target.name == 'prod' and not var('keep_base_days') -%}
-    {%- set unparsed = lookback_start() if is_whole else epoch -%}
+    {%- set first = run_query(
+        "select min(started_at) from " ~ loads ~ " where load_id not in (select load_id from "
+        ~ _relation_of('loads') ~ " where built_at is not null)"
+    ).columns[0][0] if is_whole -%}
+    {%- set unparsed = as_literal(first) if first else epoch -%}
     {%- set dated = users | selectattr('is_dated') | list -%}
     {%- set all = tables.failures + tables.addresses + users -%}
     declare ids array<string> default [
         {%- for id in ids %}{{ tojson(id) }}{{ ', ' if not loop.last }}{% endfor -%}
     ];
-    declare found array<struct<loaded_at timestamp, id string>>;
+    declare found array<struct<load_id string, loaded_at timestamp, id string>>;
     declare landed array<timestamp>;
+    declare load_ids array<string>;
+    declare raw_from timestamp;
     declare addresses array<string>;
     declare shared array<string>;
     declare deleted string;
     declare travel_days int64 default ({{ _time_travel_days(tables.schemas) }});
     begin transaction;
     set found = array(
-        select as struct loaded_at, id
+        select as struct load_id, loaded_at, id
         from (
             {%- for table in dated %}
-            select loaded_at, {{ table.user }} as id from {{ table.relation }}
+            select load_id, loaded_at, {{ table.user }} as id from {{ table.relation }}
             where {{ table.user }} in unnest(ids)
             {%- if table.relation == raw %} and loaded_at >= {{ unparsed }}{% endif %}
             {%- if not loop.last %} union all{% endif %}
             {%- endfor %}
         )
-        group by loaded_at, id
+        group by load_id, loaded_at, id
     );
     set landed = array(select distinct row.loaded_at from unnest(found) as row);
+    set load_ids = array(select distinct row.load_id from unnest(found) as row);
+    -- the rows of a load are in raw since it started to land, before its row in the ledger
+    set raw_from = (
+        select min(started)
+        from (
+            select min(started_at) as started from {{ loads }} where load_id in unnest(load_ids)
+            union all
+            select min(row.loaded_at) as started from unnest(found) as row
+        )
+    );
     set addresses = array(
         select distinct address
         from (
@@ -95,7 +111,7 @@
             count(*) as users_in_raw,
             countif({{ raw_user }} in unnest(ids)) as users
         from {{ raw }}
-        where loaded_at in unnest(landed)
+        where loaded_at >= raw_from and load_id in unnest(load_ids)
         group by load_id
     ) as gone
     where ledger.load_id = gone.load_id and ledger.users_landed = gone.users_in_raw;
@@ -107,7 +123,9 @@
         select * from {{ _relation_of('stg_randomuser__locations') }} as versions
         where
             location_id in unnest(shared)
-            and load_id not in (select load_id from ({{ unused_loads(epoch, base) }}))
+            and load_id in (
+                select load_id from {{ _relation_of('loads') }} where state = 'used'
+            )
             and not exists (
                 select 1 from {{ base }} as own
                 where
@@ -142,7 +160,12 @@
 {% macro _rows_of(table) %}
     {#- The condition for the rows that go; a stored failure may hold any value of any user. -#}
     {%- if table.user -%}
-        {{ 'loaded_at in unnest(landed) and ' if table.is_dated }}{{ table.user }} in unnest(ids)
+        {%- if table.relation == source('randomuser', 'users') | string -%}
+            loaded_at >= raw_from and load_id in unnest(load_ids) and{{ ' ' }}
+        {%- elif table.is_dated -%}
+            loaded_at in unnest(landed) and{{ ' ' }}
+        {%- endif -%}
+        {{ table.user }} in unnest(ids)
     {%- elif table.address -%}
         {{ table.address }} in unnest(addresses) and {{ table.address }} not in unnest(shared)
     {%- else -%}
