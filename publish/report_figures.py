@@ -21,8 +21,8 @@ KINDS = {
 
 def draw_loads(loads: list[Row], days: list[date]) -> dict[str, Any]:
     names = {
-        "in marts": "users_in_marts",
-        "superseded": "users_superseded",
+        "used": "users_used",
+        "held back or set aside": "users_unused",
         "rejected": "users_rejected",
     }
     columns = ["day", "loads", "users_landed", *names.values()]

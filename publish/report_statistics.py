@@ -12,7 +12,6 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from publish.artifacts import read_artifact
-from publish.metrics import Metrics
 
 Row = Mapping[str, Any]
 # Of a kind, so that no data makes a page too large; the users of the API registered in 25 years.
@@ -20,26 +19,33 @@ MAX_GROUPS, MAX_MONTHS, MAX_NAME = 30, 400, 40
 
 _LOADS = """
 select
-    date(loaded_at) as day, count(*) as loads, {users_landed} as users_landed,
-    {users_rejected} as users_rejected, {users_superseded} as users_superseded,
-    {rejected_share} as rejected_share, sum(users_in_marts) as users_in_marts,
-    sum(seconds) as seconds, {newest_load} as newest_load
-from {table}
+    date(loaded_at) as day, count(*) as loads, sum(users_landed) as users_landed,
+    sum(if(state = 'used', users_accepted, 0)) as users_used,
+    sum(if(state = 'used', 0, users_accepted)) as users_unused,
+    sum(users_rejected) as users_rejected,
+    safe_divide(sum(users_rejected), sum(users_landed)) as rejected_share,
+    sum(seconds) as seconds, max(loaded_at) as newest_load
+from {loads}
+where loaded_at >= timestamp_sub(current_timestamp(), interval 30 day)
 group by day order by day
 """
 _GROUPS = """
 select
     kind,
     case kind
-        when 'country' then {country}
-        when 'age' then cast({age} as string)
-        when 'month' then {registered_at}
-        when 'email_domain' then {email_domain}
-        when 'postcode_format' then {postcode_format}
+        when 'country' then country
+        when 'age' then cast(div(
+            cast(format_date('%Y%m%d', current_date()) as int64)
+            - cast(format_date('%Y%m%d', born_on) as int64), 100000) * 10 as string)
+        when 'month' then format_timestamp('%Y-%m', registered_at)
+        when 'email_domain' then regexp_extract(email, r'@(.*)$')
+        -- 9 for each digit, A for each letter
+        when 'postcode_format'
+            then regexp_replace(regexp_replace(postcode, r'[0-9]', '9'), r'[A-Za-z]', 'A')
     end as value,
-    if(kind = 'age', {gender}, null) as series,
-    if(kind = 'month', {registrations}, {users}) as users
-from {table} left join {locations} using ({address})
+    if(kind = 'age', gender, null) as series,
+    if(kind = 'month', count(registered_at), count(*)) as users
+from {users} left join {locations} using (location_id)
 cross join unnest(['country', 'age', 'month', 'email_domain', 'postcode_format']) as kind
 group by kind, value, series
 order by kind, users desc, value, series
@@ -92,21 +98,16 @@ NOT_KNOWN = "not known"
 
 def read_statistics(client: bigquery.Client, runs_table: str) -> Statistics:
     """Query the loads, the runs and the users; what does not exist yet is empty."""
-    metrics = Metrics(read_artifact("manifest"))
-    names = ["users", "registrations", "users_landed", "users_rejected", "users_superseded"]
-    sql = {name: metrics.aggregate(name) for name in [*names, "rejected_share", "newest_load"]}
-    for model in ("users", "locations"):
-        sql |= metrics.dimensions(model)
-    loads = _LOADS.format(table=metrics.table("loads"), **sql)
-    groups = _GROUPS.format(
-        table=metrics.table("users"), locations=metrics.table("locations"), **sql
-    )
+    nodes = read_artifact("manifest")["nodes"].values()
+    models = {node["name"]: node for node in nodes if node["resource_type"] == "model"}
+    tables = {name: model["relation_name"] for name, model in models.items()}
+    groups = _GROUPS.format_map(tables)
     runs = _read(client, _RUNS.format(table=f"`{runs_table}`"))
     statistics = Statistics(
-        _read(client, loads),
+        _read(client, _LOADS.format_map(tables)),
         [row for row in runs if row["day"]],
         {row["node"]: row["since"] for row in runs if row["node"]},
-        metrics.smallest_group,
+        int(models["users"]["config"]["meta"]["smallest_group"]),
     )
     for row in _read(client, groups):
         series = row["series"] or (NOT_KNOWN if row["kind"] == "age" else "")
