@@ -76,7 +76,7 @@ dashboard: setup .venv/superset/ready  ## Superset with the dashboard, on the em
 
 ##@ Check it
 # Two files at once: half of the time a test waits.
-test: setup lint  ## lint, and test the pipeline and its SQL: five minutes
+test: setup lint  ## lint, and test the pipeline and its SQL: seven minutes
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup  ## ruff, mypy, SQLFluff

@@ -63,7 +63,7 @@ async def _run_script_alone(self: ScriptInterpreter, source: str) -> Any:
 
 ScriptInterpreter.run = _run_script_alone  # type: ignore[method-assign]
 
-# It counts and times each request and gives it an id, for logs and metrics that nobody reads.
+# The emulator counts and times each request and gives it an id, for logs that nobody reads.
 for _middleware in ("AccessLogMiddleware", "CorrelationIdMiddleware", "MetricsMiddleware"):
     setattr(app, _middleware, lambda app, **_: app)
 

@@ -1,7 +1,8 @@
 """Makes the embedded BigQuery accept a job id only once, as BigQuery does.
 
 The emulator runs a second job under the same id, and gives the job of an upload another id than the
-requested one. The loader relies on both: a job id made of a load's id lands the load once.
+requested one. The loader relies on both: a job id made of a load's id lands the load once, also if
+the embedded BigQuery restarts meanwhile.
 """
 
 import asyncio

@@ -127,7 +127,9 @@ def one_line(errors: str) -> str:
     """Return the line for people, without what differs from run to run."""
     (line,) = for_people(errors)
     line = re.sub(r"http://\S*?/bigquery/v2/\S+?(?=:? )", "URL", line)
-    return re.sub(r"(randomuser-\w+-)[0-9a-f]{32}", r"\1...", line)
+    return re.sub(
+        r"(?<=randomuser-ledger-)[0-9a-f]{32}|(?<=Job ID: )[0-9a-f]{8}-[-0-9a-f]{27}", "...", line
+    )
 
 
 @pytest.mark.parametrize(
