@@ -146,15 +146,33 @@ validated as (
             -- an empty password is valid: the word list of the API has an empty word
             when password is null then 'login.password is missing or not text'
         end as rejection_reason,
-        payload_text
+        payload_text,
+        -- replaces every string by "", every number by 0 and every array by []; a quote within a
+        -- string follows a backslash, so `":"` is always the end of a name and start of a string
+        if(
+            json_type(payload) = 'object',
+            regexp_replace(regexp_replace(regexp_replace(
+                payload_text,
+                r'"\s*:\s*"(?:[^"\\]|\\.)*"', '":""'
+            ), r'"\s*:\s*-?[0-9][0-9.eE+-]*', '":0'),
+            r'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]', '[]'),
+            null
+        ) as structure
     from parsed
 
 )
 
 select
-    * except (payload_text),
+    * except (payload_text, structure),
     -- only for rejected users: accepted users have their values in the columns
-    if(rejection_reason is not null, payload_text, null) as rejected_payload
+    if(rejection_reason is not null, payload_text, null) as rejected_payload,
+    -- the names and JSON types of the fields, once for all users of a load that share them
+    if(
+        row_number() over (partition by load_id, structure order by record_index) = 1,
+        structure,
+        null
+    ) as structure,
+    count(*) over (partition by load_id, structure) as structure_users
 from validated
 -- the loader leaves out who is forgotten; a load that began before may still bring them
 where {{ is_forgotten('user_id') }} is not true
