@@ -26,9 +26,10 @@
 
 {% macro new_versions(loads) %}
     {#-
-        For a mart: which versions it can lack, as literals. Versions of loads from `start` on; that
-        is earlier if a person has accepted a load since the newest row of the mart. If a load that
-        is in the mart was set aside since, `undone_from` is the time of the first such load.
+        For a mart: which versions it can lack, as literals. A merge takes a load completely or not
+        at all: versions count from the first used load on of which the mart has no row, among those
+        of the look-back window and those that a person accepted since the newest row of the mart.
+        If a load that is in the mart was set aside since, `undone_from` is the time of the first.
     -#}
     {%- set oldest = oldest_start() -%}
     {%- if not execute or not is_incremental() or flags.FULL_REFRESH -%}
@@ -37,12 +38,17 @@
     {%- set rows = _query_newest("
         select
             min(newest.start),
-            min(if(loads.decided_at >= newest.start and loads.state = 'used', loads.loaded_at, null)),
-            min(if(loads.decided_at >= newest.start and loads.state = 'set aside', loads.loaded_at, null))
-        from newest cross join " ~ loads ~ " as loads
+            min(if(loads.state = 'used' and known.load_id is null, loads.loaded_at, null)),
+            min(if(loads.state = 'set aside', loads.loaded_at, null))
+        from newest
+        left join " ~ loads ~ " as loads
+            on loads.loaded_at >= newest.start or loads.decided_at >= newest.start
+        left join (select distinct load_id from " ~ this ~ " where loaded_at >= {since}) as known
+            on loads.load_id = known.load_id
     ") -%}
-    {%- set start = as_literal([rows[0], rows[1] or rows[0]] | min) if rows[0] else oldest -%}
-    {%- set undone = as_literal(rows[2]) if rows[0] and rows[2] -%}
+    {%- set nothing = "timestamp '9999-12-31 00:00:00+00'" -%}
+    {%- set start = as_literal(rows[1]) if rows[1] else (nothing if rows[0] else oldest) -%}
+    {%- set undone = as_literal(rows[2]) if rows[2] -%}
     {%- if undone and not run_query(
         "select count(*) from " ~ this ~ " where loaded_at >= " ~ undone ~ " and load_id in ("
         ~ "select load_id from " ~ loads ~ " where state = 'set aside')"
