@@ -9,6 +9,12 @@
     {%- if not execute or not is_incremental() -%}
         {{ return({'ledger_from': oldest, 'raw_from': oldest}) }}
     {%- endif -%}
+    {#- Before 0.3 a row had the time of raw, not that of the ledger: the two must not mix. -#}
+    {%- if 'structure' not in adapter.get_columns_in_relation(this) | map(attribute='name') -%}
+        {{ exceptions.raise_compiler_error(
+            this ~ " is of an earlier version: run `dbt build --full-refresh` once (docs/upgrade.md)"
+        ) }}
+    {%- endif -%}
     {%- set rows = _query_newest("
         select
             min(newest.start) as start,

@@ -1,6 +1,6 @@
--- No user is lost silently: each user of a load is accepted or rejected, and `users` has each user
--- of the used loads once, in the version that landed last, so the counts agree for the rows since
--- any point in time. Forgetting a user changes what has landed, not what was counted.
+-- No user is lost silently: each user of a load is accepted or rejected, and `users` and `logins`
+-- have each user of the used loads once, in the version that landed last, so the counts agree for
+-- the rows since any point in time. Forgetting a user changes what has landed, not what was counted.
 {%- set since = oldest_start() if var('dev_days') else var('tested_from') %}
 
 with
@@ -35,18 +35,30 @@ compared as (
     union all
 
     select
-        'in the mart' as users,
+        concat('in ', marts.mart) as users,
         cast(null as string) as load_id,
-        (
-            select count(distinct user_id) from {{ ref('stg_randomuser__users') }}
-            where
-                loaded_at >= {{ since }}
-                and load_id in (select used.load_id from loads as used where used.state = 'used')
-        ) as expected,
-        (
-            select count(*) from {{ ref('users') }}
-            where loaded_at >= {{ since }}
-        ) as found
+        landed.users as expected,
+        marts.users as found
+    from (
+        select
+            'users' as mart,
+            count(*) as users
+        from {{ ref('users') }}
+        where loaded_at >= {{ since }}
+        union all
+        select
+            'logins' as mart,
+            count(*) as users
+        from {{ ref('logins') }}
+        where loaded_at >= {{ since }}
+    ) as marts
+    cross join (
+        select count(distinct user_id) as users
+        from {{ ref('stg_randomuser__users') }}
+        where
+            loaded_at >= {{ since }}
+            and load_id in (select used.load_id from loads as used where used.state = 'used')
+    ) as landed
 
 )
 

@@ -120,18 +120,18 @@ validated as (
     select
         * except (payload, payload_text),
         -- the key of an address: hashed as JSON, so that a dash or a missing part cannot give two
-        -- addresses the same key; case and outer spaces make no difference
+        -- addresses the same key; case and outer spaces make no difference; 128 bits are enough
         if(
             coalesce(street_number, street_name, city, state, country, postcode) is null,
             null,
-            to_hex(sha256(to_json_string(struct(
+            left(to_hex(sha256(to_json_string(struct(
                 lower(trim(street_number)) as street_number,
                 lower(trim(street_name)) as street_name,
                 lower(trim(city)) as city,
                 lower(trim(state)) as state,
                 lower(trim(country)) as country,
                 lower(trim(postcode)) as postcode
-            ))))
+            )))), 32)
         ) as location_id,
         case
             when coalesce(json_type(payload), '') != 'object'
