@@ -76,7 +76,7 @@
     set shared = array(
         select distinct location_id
         from (
-            select user_id, location_id from {{ _relation_of('stg_randomuser__users') }}
+            select user_id, location_id from {{ base }} where rejection_reason is null
             union all
             select user_id, location_id from {{ _relation_of('users') }}
         )
@@ -120,18 +120,13 @@
     -- the address gets the row of the user who landed last before
     merge into {{ table.relation }} as known
     using (
-        select * from {{ _relation_of('stg_randomuser__locations') }} as versions
+        select * from {{ base }}
         where
             location_id in unnest(shared)
+            and user_id not in unnest(ids)
+            and rejection_reason is null
             and load_id in (
                 select load_id from {{ _relation_of('loads') }} where state = 'used'
-            )
-            and not exists (
-                select 1 from {{ base }} as own
-                where
-                    own.user_id in unnest(ids)
-                    and own.load_id = versions.load_id
-                    and own.record_index = versions.record_index
             )
         qualify row_number() over (
             partition by location_id order by loaded_at desc, load_id desc, record_index desc

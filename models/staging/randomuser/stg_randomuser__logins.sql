@@ -1,5 +1,3 @@
-{{ config(schema='restricted') }}
-
 with
 
 source as (

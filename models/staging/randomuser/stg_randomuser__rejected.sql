@@ -1,4 +1,4 @@
-{{ config(schema='restricted') }}
+{{ config(materialized='view', schema='restricted') }}
 
 with
 

@@ -24,7 +24,7 @@ class ColumnClasses:
         self.tables = {
             node["relation_name"].replace("`", ""): node
             for node in nodes
-            if node["resource_type"] in kinds
+            if node["resource_type"] in kinds and node["relation_name"]
         }
         self.tests = [node for node in nodes if node["resource_type"] == "test"]
         self._schema = MappingSchema(dialect="bigquery", normalize=False)
