@@ -97,7 +97,7 @@ def _make_side(name: str, folder: Path, url: str) -> Side:
     options: tuple[str, ...] = ()
     if name == PIPELINE:
         marts = ("analytics.users", "analytics.locations", "analytics_restricted.logins")
-        tables = ("raw_randomuser.users", *marts, "analytics_snapshots.users_history")
+        tables = ("raw_randomuser.users", *marts, "analytics.users_history")
         loader, dbt = [sys.executable, "-m", "ingest"], Path(sys.executable).with_name("dbt")
         # Unit tests test the SQL, not the data: they belong to development, as dbt recommends.
         options = ("--exclude-resource-type", "unit_test")

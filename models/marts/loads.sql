@@ -49,6 +49,18 @@ counted as (
 
 ),
 
+rejected as (
+
+    select
+        load_id,
+        rejection_reason,
+        count(*) as users
+    from users
+    where rejection_reason is not null
+    group by load_id, rejection_reason
+
+),
+
 reasons as (
 
     select
@@ -57,16 +69,21 @@ reasons as (
             concat(rejection_reason, ' (', cast(users as string), ')'),
             '; ' order by users desc, rejection_reason asc
         ) as rejection_reasons
-    from (
-        select
-            load_id,
-            rejection_reason,
-            count(*) as users
-        from users
-        where rejection_reason is not null
-        group by load_id, rejection_reason
-    )
+    from rejected
     group by load_id
+
+),
+
+grouped as (
+
+    select
+        users.load_id,
+        is_nationality,
+        if(is_nationality, users.nationality, regexp_extract(users.email, r'@(.*)$')) as shared,
+        count(*) as users
+    from users
+    cross join unnest([true, false]) as is_nationality
+    group by users.load_id, is_nationality, shared
 
 ),
 
@@ -76,16 +93,7 @@ most_common as (
         load_id,
         max(if(is_nationality, users, null)) as of_one_nationality,
         max(if(is_nationality, null, users)) as of_one_email_domain
-    from (
-        select
-            users.load_id,
-            is_nationality,
-            if(is_nationality, users.nationality, regexp_extract(users.email, r'@(.*)$')) as kind,
-            count(*) as users
-        from users
-        cross join unnest([true, false]) as is_nationality
-        group by users.load_id, is_nationality, kind
-    )
+    from grouped
     group by load_id
 
 ),

@@ -25,7 +25,11 @@ versions as (
         *,
         to_json_string(struct({{ checked | join(', ') }})) as checked
     from {{ ref('stg_randomuser__users') }}
-    where load_id in (select loads.load_id from {{ ref('loads') }} as loads where loads.state = 'used')
+    where
+        load_id in (
+            select loads.load_id from {{ ref('loads') }} as loads
+            where loads.state = 'used'
+        )
     qualify row_number() over (partition by user_id, load_id order by record_index desc) = 1
 
 ),

@@ -12,44 +12,47 @@
         "the var `load_interval` is " ~ interval ~ ": set it to hour, day or null"
     ) }}
 {%- endif %}
-{%- set unit = interval | replace('None', 'day') %}
+{%- set unit = interval | replace('None', 'day') -%}
 
 with
 
-starts as (
+scheduled as (
 
     select
         state,
-        safe_cast(load_id as timestamp) as start
+        safe_cast(load_id as timestamp) as started_at
     from {{ ref('loads') }}
     where regexp_contains(load_id, r'^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\+00:00$')
 
 ),
 
+bounds as (
+
+    select
+        min(started_at) as oldest,
+        max(started_at) as newest
+    from scheduled
+    where state != 'set aside'
+
+),
+
 intervals as (
 
-    select start
-    from (
-        select
-            min(start) as first,
-            max(start) as newest
-        from starts
-        where state != 'set aside'
-    )
-    cross join
-        unnest(generate_timestamp_array(newest, first, interval -1 {{ unit }})) as start
+    select format_timestamp('%Y-%m-%dT%H:%M:%S+00:00', started_at) as load_id
+    from bounds
+    cross join unnest(
+        generate_timestamp_array(newest, oldest, interval -1 {{ unit }})
+    ) as started_at
+    where
+        timestamp_trunc(started_at, {{ unit }}) not in (
+            select timestamp_trunc(scheduled.started_at, {{ unit }}) from scheduled
+            where scheduled.started_at is not null
+        )
 
 )
 
 select
-    format_timestamp('%Y-%m-%dT%H:%M:%S+00:00', start) as load_id,
-    concat(
-        'python -m ingest --load-id ', format_timestamp('%Y-%m-%dT%H:%M:%S+00:00', start)
-    ) as to_do
+    load_id,
+    concat('python -m ingest --load-id ', load_id) as to_do
 from intervals
-where
-    timestamp_trunc(start, {{ unit }}) not in (
-        select timestamp_trunc(starts.start, {{ unit }}) from starts
-        where starts.start is not null
-    )
 order by load_id

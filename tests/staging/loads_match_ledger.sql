@@ -1,6 +1,6 @@
 -- A load lands completely or not at all: what was received is in raw, as many rows as the ledger
 -- records, or belongs to forgotten users; and each load in raw has a row in the ledger.
-{%- set lookback = 'timestamp_sub(current_timestamp(), interval ' ~ var('lookback_hours') ~ ' hour)' %}
+{%- set hours = var('lookback_hours') %}
 
 with
 
@@ -37,7 +37,10 @@ where
     (landed.load_id is not null or loads.started_at >= {{ var('tested_from') }})
     and (
         -- a load that lands now gets its row in the ledger after its users
-        (loads.load_id is null and landed.landed_at < {{ lookback }})
+        (
+            loads.load_id is null
+            and landed.landed_at < timestamp_sub(current_timestamp(), interval {{ hours }} hour)
+        )
         or coalesce(landed.users_in_raw, 0) != loads.users_landed
         or loads.users_landed + coalesce(loads.users_forgotten, 0) != loads.users_received
         or loads.users_received != loads.users_asked
