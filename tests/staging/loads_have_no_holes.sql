@@ -40,9 +40,8 @@ intervals as (
 
     select format_timestamp('%Y-%m-%dT%H:%M:%S+00:00', started_at) as load_id
     from bounds
-    cross join unnest(
-        generate_timestamp_array(newest, oldest, interval -1 {{ unit }})
-    ) as started_at
+    cross join
+        unnest(generate_timestamp_array(newest, oldest, interval -1 {{ unit }})) as started_at
     where
         timestamp_trunc(started_at, {{ unit }}) not in (
             select timestamp_trunc(scheduled.started_at, {{ unit }}) from scheduled
