@@ -77,13 +77,13 @@ reasons as (
 grouped as (
 
     select
-        users.load_id,
+        load_id,
         is_nationality,
-        if(is_nationality, users.nationality, regexp_extract(users.email, r'@(.*)$')) as shared,
+        if(is_nationality, nationality, regexp_extract(email, r'@(.*)$')) as shared,
         count(*) as users
     from users
     cross join unnest([true, false]) as is_nationality
-    group by users.load_id, is_nationality, shared
+    group by load_id, is_nationality, shared
 
 ),
 
