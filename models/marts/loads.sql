@@ -7,6 +7,10 @@
     )
 }}
 
+{%- if var('keep_raw_days') or var('keep_base_days') -%}
+    {#- A rebuild would lose what became of the loads whose users have expired. -#}
+    {{- config(full_refresh=false) -}}
+{%- endif -%}
 {%- set counted_from = uncounted_from(source('randomuser', 'loads')) %}
 
 with

@@ -8,7 +8,7 @@ with
 loads as (
 
     select * from {{ ref('loads') }}
-    where loaded_at >= {{ since }}
+    where loaded_at >= {{ oldest_start() }}
 
 ),
 
