@@ -129,8 +129,8 @@ def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
     warehouse.query(statements.DECIDE, load_id=load_id, decision=decision)
     effect = "the next `dbt build` adds its users to the marts"
     if decision == "set aside":
-        effect = "no `dbt build` adds its users to the marts; `dbt build --full-refresh` removes "
-        effect += "those that are there already"
+        effect = "the next `dbt build` removes its users from the marts, if they are there, and "
+        effect += "brings back the versions that they replaced"
     return f"Load {load_id} is {decision}: {effect}"
 
 
@@ -145,7 +145,7 @@ def _parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     from_file = "load saved responses, as the newest versions of their users, however old they are"
     add_choice("--from-file", type=Path, nargs="+", metavar="FILE", help=from_file)
     add_choice("--list", action="store_true", help="show the last loads, land nothing")
-    accept, set_aside = "load a held-back load into the marts", "keep a load out of the marts"
+    accept, set_aside = "use a load that is held back", "keep or take a load out of the marts"
     add_choice("--accept", type=parse, metavar="LOAD_ID", help=accept)
     add_choice("--set-aside", type=parse, metavar="LOAD_ID", help=set_aside)
     add_choice("--check", action="store_true", help="show what is missing, land nothing")

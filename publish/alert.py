@@ -113,6 +113,9 @@ def collect_findings(
         warehouse.client, warehouse.dataset, settings.alert_billed_ratio
     )
     checked_kinds = ["load"]
+    if (held_back := findings.find_held_back_loads(warehouse.client, now)) is not None:
+        all_findings += held_back
+        checked_kinds.append("held-back load")
     if settings.alert_failed_tasks is not None:
         all_findings += findings.find_failed_tasks(
             settings.alert_failed_tasks, settings.alert_load_id, now

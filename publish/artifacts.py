@@ -12,6 +12,8 @@ FILES = {
     # From macros/end_of_run.sql: dbt's run_results.json is overwritten by every command.
     "build": "run/randomuser/dbt_project.yml/hooks/randomuser-on-run-end-0.sql",
 }
+# It fails or warns because of loads that alert and report read from the mart `loads`.
+HELD_BACK_TEST = "test.randomuser.loads_have_few_rejected_users"
 
 
 class PublishError(RuntimeError):

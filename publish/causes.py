@@ -53,7 +53,7 @@ def name_effects(all_findings: list[Finding]) -> list[Finding]:
 
 def _explains(cause: Finding, effect: Finding) -> bool:
     if effect.key == "task:build":
-        return cause.key.startswith(("model:", "test:"))
+        return cause.key.startswith(("model:", "test:", "held-back load:"))
     if effect.key == "task:freshness":  # it fails if it finds a source stale
         return cause.key.startswith("source:") and cause.seen_at < effect.seen_at
     is_unchecked = effect.seen_at >= cause.seen_at

@@ -1,6 +1,7 @@
 """Findings: the state of each part of the pipeline; this module finds what dbt does not know.
 
-A failed load is found in three ways. Its task failed in the scheduler: `ALERT_FAILED_TASKS`. The
+A load that waits for a person's decision is found in the mart `loads`, whatever its age. A failed
+load is found in three ways. Its task failed in the scheduler: `ALERT_FAILED_TASKS`. The
 loader died between its two statements: raw has users, of the last 30 days, that are not in the
 ledger. Or the load left nothing: then the source becomes stale.
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from shlex import quote
 from statistics import median
 from typing import Any
 
@@ -18,6 +20,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from ingest.landing import RECOVERY_DAYS
+from publish.artifacts import HELD_BACK_TEST, read_if_complete
 
 ERROR, WARNING, OK = "error", "warning", "recovered"
 USUAL_BUILDS = 5  # fewer earlier builds are not enough to say what is usual
@@ -30,7 +33,7 @@ class Finding:
 
     key: str
     """What was checked: `source:NAME`, `test:UNIQUE_ID`, `model:UNIQUE_ID`, `load:LOAD_ID`,
-    `task:NAME` or `cost:build`."""
+    `held-back load:LOAD_ID`, `task:NAME` or `cost:build`."""
     state: str
     """ERROR, WARNING or OK."""
     text: str
@@ -64,6 +67,28 @@ def find_unfinished_loads(
     for row in client.query_and_wait(sql):
         text = f"load `{row.load_id}` is not finished, {row.users:,} users are in raw: run it again"
         yield Finding(f"load:{row.load_id}", ERROR, text, now)
+
+
+def find_held_back_loads(client: bigquery.Client, now: datetime) -> list[Finding] | None:
+    """Return the loads that a person has to decide about; None if dbt has not built `loads`."""
+    nodes = (read_if_complete("manifest") or {}).get("nodes", {})
+    try:
+        table = nodes["model.randomuser.loads"]["relation_name"]
+        sql = "select load_id, users_rejected, users_received, rejection_reasons "
+        sql += f"from {table} where state = 'held back' order by load_id"
+        rows = list(client.query_and_wait(sql))
+    except (KeyError, NotFound):
+        return None
+    is_warning = nodes[HELD_BACK_TEST]["config"]["severity"].lower() == "warn"
+    held_back = []
+    for row in rows:
+        load_id = quote(row.load_id)
+        text = f"load `{row.load_id}` is held back until `python -m ingest --accept {load_id}` or "
+        text += f"`--set-aside {load_id}`: {row.users_rejected:,} of {row.users_received:,} users "
+        text += f"are rejected: {row.rejection_reasons}"
+        state = WARNING if is_warning else ERROR
+        held_back.append(Finding(f"held-back load:{row.load_id}", state, text, now))
+    return held_back
 
 
 def find_failed_tasks(task_names: str, load_id: str, now: datetime) -> Iterator[Finding]:

@@ -20,12 +20,8 @@ KINDS = {
 
 
 def draw_loads(loads: list[Row], days: list[date]) -> dict[str, Any]:
-    names = {
-        "used": "users_used",
-        "held back or set aside": "users_unused",
-        "rejected": "users_rejected",
-    }
-    columns = ["day", "loads", "users_landed", *names.values()]
+    names = {"used": "users_used", "not used": "users_unused", "rejected": "users_rejected"}
+    columns = ["day", "loads", "users_received", *names.values()]
     return {
         "loads_chart": _draw_days("Users of the loads by day", loads, names, days, "users"),
         "loads_rows": [

@@ -25,6 +25,7 @@ SECTIONS = {
 TO_DO = {
     "source": "Load again with `python -m ingest`, and look whether the schedule runs.",
     "model": "Mend what dbt's log names, then run `dbt retry`.",
+    "held-back load": "`stg_randomuser__rejected` has its rejected users.",
     "test": "Store its rows with `dbt build --store-failures` and look at them.",
 }
 

@@ -19,11 +19,11 @@ MAX_GROUPS, MAX_MONTHS, MAX_NAME = 30, 400, 40
 
 _LOADS = """
 select
-    date(loaded_at) as day, count(*) as loads, sum(users_landed) as users_landed,
+    date(loaded_at) as day, count(*) as loads, sum(users_received) as users_received,
     sum(if(state = 'used', users_accepted, 0)) as users_used,
-    sum(if(state = 'used', 0, users_accepted)) as users_unused,
+    sum(if(state = 'used', 0, coalesce(users_accepted, users_landed))) as users_unused,
     sum(users_rejected) as users_rejected,
-    safe_divide(sum(users_rejected), sum(users_landed)) as rejected_share,
+    safe_divide(sum(users_rejected), sum(users_received)) as rejected_share,
     sum(seconds) as seconds, max(loaded_at) as newest_load
 from {loads}
 where loaded_at >= timestamp_sub(current_timestamp(), interval 30 day)
@@ -34,9 +34,9 @@ select
     kind,
     case kind
         when 'country' then country
-        when 'age' then cast(div(
+        when 'age' then cast(div((
             cast(format_date('%Y%m%d', current_date()) as int64)
-            - cast(format_date('%Y%m%d', born_on) as int64), 100000) * 10 as string)
+            - cast(format_date('%Y%m%d', born_on) as int64)), 100000) * 10 as string)
         when 'month' then format_timestamp('%Y-%m', registered_at)
         when 'email_domain' then regexp_extract(email, r'@(.*)$')
         -- 9 for each digit, A for each letter

@@ -13,7 +13,7 @@ from google.cloud import bigquery
 from publish import dbt_findings
 from publish.artifacts import PublishError, name_nodes, read_artifact
 from publish.csv_files import MARTS
-from publish.findings import OK, Finding
+from publish.findings import OK, Finding, find_held_back_loads
 
 
 @dataclass
@@ -41,10 +41,8 @@ def read_status(client: bigquery.Client) -> Status:
     keys |= {mart: f"model.randomuser.{mart}" for mart in MARTS}
     names = {name: nodes[key]["relation_name"].replace("`", "") for name, key in keys.items()}
     tables = {name: (_count_rows(client, table), table) for name, table in names.items()}
-    rejected = nodes["model.randomuser.stg_randomuser__rejected"]["relation_name"]
-    recent = f"{rejected} where loaded_at >= timestamp_sub(current_timestamp(), interval 3 day)"
-    label = f"{rejected}, 3 days".replace("`", "")
-    tables["rejected"] = (_count_recent(client, recent), label)
+    loads = nodes["model.randomuser.loads"]["relation_name"].replace("`", "")
+    tables["rejected"] = (_count_rejected(client, loads), f"{loads}.users_rejected")
     tests = [result for result in build["results"] if result["unique_id"].startswith("test.")]
     for test, name in zip(tests, name_nodes(tests).values(), strict=True):
         test["name"] = name
@@ -60,6 +58,7 @@ def read_status(client: bigquery.Client) -> Status:
         source["name"] = ".".join(source["unique_id"].split(".")[-2:])
         source["newest"] = dbt_findings.describe_newest_load(source, now)
     findings = [*dbt_findings.check_sources(now), *dbt_findings.check_build()]
+    findings += find_held_back_loads(client, now) or []
     problems = [finding for finding in findings if finding.state != OK]
     return Status(
         tables,
@@ -79,10 +78,10 @@ def _count_rows(client: bigquery.Client, table: str) -> int | None:
     return rows
 
 
-def _count_recent(client: bigquery.Client, table: str) -> int | None:
+def _count_rejected(client: bigquery.Client, loads: str) -> int | None:
     try:
-        (row,) = client.query_and_wait(f"select count(*) as n from {table}")  # noqa: S608
+        ((users,),) = client.query_and_wait(f"select sum(users_rejected) from `{loads}`")  # noqa: S608
     except NotFound:
         return None
-    rows: int = row.n
-    return rows
+    rejected: int | None = users
+    return rejected

@@ -3,12 +3,15 @@
 import json
 import re
 import shutil
+from itertools import product
 from pathlib import Path
 from uuid import uuid4
 
 from support.alert_harness import MODEL, STALE, AlertHost, MakeAlertHost, read_warnings
-from support.commands import Run, passes
+from support.commands import BUILD, Run, passes
+from support.factories import user
 from support.fake_slack import FakeSlack
+from support.odd_users import land_texts
 from support.proxy import proxy
 from support.warehouse import Warehouse
 
@@ -160,6 +163,44 @@ def test_unfinished_load_is_sent_and_recovers(alert_host: AlertHost, warehouse: 
     assert alert_host.posted_lines() == []
     passes(run("ingest", "--users", "5", "--load-id", "<two>"))
     assert alert_host.posted_lines() == ["recovered: load `&lt;two&gt;`"]
+
+
+def test_held_back_load_is_named_until_a_person_decides(
+    run: Run, slack: FakeSlack, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    def lines_of_load(**settings: str) -> list[str]:
+        lines = host.posted_lines(ALERT_REPEAT_HOURS="0.000001", **settings)
+        assert "loads_have_few_rejected_users" not in str(lines)
+        return [line for line in lines if "load `odd`" in line]
+
+    def build() -> bool:
+        done = run(*BUILD)
+        assert ("load_id=odd, rejected=1, users=2" in done.stdout) is bool(done.returncode)
+        return done.returncode == 0
+
+    host = AlertHost(run, tmp_path / "target", slack)
+    held_back = "error: load `odd` is held back until `python -m ingest --accept odd` or "
+    held_back += "`--set-aside odd`: 1 of 2 users are rejected: the user is not a JSON object that "
+    held_back += "BigQuery can read (1)"
+    land_texts(run, tmp_path / "odd.json", "odd", ["null", json.dumps(user(1))])
+    assert not build()
+    because = "; because of that task `build` failed"
+    assert lines_of_load(ALERT_FAILED_TASKS="build") == [held_back + because]
+
+    places = [f"{run.raw}.users", f"{run.raw}.loads", f"{run.analytics}.loads"]
+    places += [f"{run.analytics}_restricted.base_randomuser__users"]
+    for table, column in product(places, ["loaded_at", "started_at"]):
+        if column == "loaded_at" or table.endswith(".loads"):
+            earlier = f"timestamp_sub({column}, interval 4 day)"
+            warehouse.rows(f"update {table} set {column} = {earlier} where {ALL_TIME}")
+    passes(run("ingest", "--users", "5"))
+    assert not build()
+    passes(run("dbt", "build", "--select", "users"))  # a build of a part does not test all loads
+    assert lines_of_load() == [f"still {held_back}"]
+
+    passes(run("ingest", "--accept", "odd"))
+    assert build()
+    assert lines_of_load() == ["recovered: held-back load `odd`"]
 
 
 def test_failed_task_recovers_only_when_scheduler_reports(alert_host: AlertHost) -> None:

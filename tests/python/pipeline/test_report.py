@@ -1,5 +1,6 @@
 """The report as a page: its numbers are those of the tables, and it needs nothing else."""
 
+import json
 import re
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime
@@ -9,7 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 from support.alert_harness import AlertHost
-from support.commands import Run, passes
+from support.commands import BUILD, Run, passes
+from support.factories import user
+from support.odd_users import land_texts
 from support.warehouse import Warehouse
 
 from publish.report_page import format_page
@@ -72,7 +75,7 @@ def test_page_shows_users_of_tables(built: Run, warehouse: Warehouse, page: Page
 def test_page_shows_loads_runs_and_tests(built: Run, warehouse: Warehouse, page: Page) -> None:
     today = f"{date.today()}"
     loads = page.table("Loads of the last 30 days, by day (UTC)")
-    shown = [loads[today, name] for name in ("loads", "landed", "in marts", "rejected", "share")]
+    shown = [loads[today, name] for name in ("loads", "received", "used", "rejected", "share")]
     assert shown == ["1", "400", "400", "0", "0.0%"]
     sql = f"select sum(seconds) from {built.raw}.runs where command = 'build'"
     ((seconds,),) = warehouse.rows(sql)
@@ -83,6 +86,28 @@ def test_page_shows_loads_runs_and_tests(built: Run, warehouse: Warehouse, page:
     warned = [row[1].strip() for row in rows if row[0] == "warn"]
     assert rows[0][0] == "warn" and "unique_logins_password" in warned
     assert all(re.fullmatch(rf"{today} \d\d:\d\d", row[-1]) for row in rows)
+
+
+def test_page_shows_what_became_of_each_user(run: Run, tmp_path: Path) -> None:
+    users = [json.dumps(user(number)) for number in range(60)]
+    loads = {"used": ["null", *users[:30]], "aside": users[30:36], "held": ["null", *users[36:40]]}
+    for load_id, texts in loads.items():
+        land_texts(run, tmp_path / "users.json", load_id, texts)
+    passes(run("ingest", "--set-aside", "aside"))
+    assert run(*BUILD).returncode == 1
+    land_texts(run, tmp_path / "users.json", "not built", users[40:])
+    passes(run("dbt", "run", "--select", "loads"))
+    report = passes(run("publish", "report", "--html"))
+    page = Page(tmp_path / "exports/report.html")
+    shown = page.table("Loads of the last 30 days, by day (UTC)")
+    columns = ("loads", "received", "used", "not used", "rejected", "share")
+    today = f"{date.today()}"
+    assert [shown[today, name] for name in columns] == ["4", "62", "30", "30", "2", "3.2%"]
+    rejected = f"{run.analytics}.loads.users_rejected"
+    assert f"  rejected             2  {rejected}\n" in report
+    assert page.table("Rows")[f"local-project.{rejected}", ""] == "2"
+    assert "error: load held is held back until python -m ingest --accept held or" in page.words
+    assert "not text" not in page.words and page.words.count("stg_randomuser__rejected has") == 1
 
 
 def test_page_begins_with_what_is_wrong(alert_host: AlertHost, tmp_path: Path) -> None:

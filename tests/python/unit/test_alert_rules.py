@@ -11,10 +11,18 @@ import pytest
 
 from publish.alert import changed_findings, find_recoveries, format_message
 from publish.alert_state import SentAlert
-from publish.artifacts import FILES
+from publish.artifacts import FILES, HELD_BACK_TEST
 from publish.causes import name_effects
 from publish.dbt_findings import check_build, check_sources, describe_newest_load
-from publish.findings import ERROR, OK, WARNING, Finding, compare_builds, find_failed_tasks
+from publish.findings import (
+    ERROR,
+    OK,
+    WARNING,
+    Finding,
+    compare_builds,
+    find_failed_tasks,
+    find_held_back_loads,
+)
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -256,6 +264,10 @@ def make_checked(state: str, key: str) -> Finding:
             ["error: text of model:a; because of that text of task:build"],
         ),
         (
+            [make_finding(ERROR, "held-back load:a"), make_finding(ERROR, "task:build")],
+            ["error: text of held-back load:a; because of that text of task:build"],
+        ),
+        (
             [make_checked(WARNING, "test:a"), make_finding(ERROR, "task:build")],
             ["error: text of task:build", "warning: text of test:a"],
         ),
@@ -285,6 +297,28 @@ def make_checked(state: str, key: str) -> Finding:
 def test_effect_is_named_by_its_cause_alone(findings: list[Finding], lines: list[str]) -> None:
     assert format_lines(name_effects(findings))[1:] == lines
     assert format_lines(name_effects(findings[::-1]))[1:] == lines
+
+
+@pytest.mark.parametrize(("severity", "state"), [("ERROR", ERROR), ("warn", WARNING)])
+def test_held_back_load_has_the_severity_of_its_test(
+    write_artifact: WriteArtifact, severity: str, state: str
+) -> None:
+    row = {"load_id": "a b", "users_rejected": 1200, "users_received": 5000}
+    rows = [SimpleNamespace(**row, rejection_reasons="login.uuid is missing or not text (1200)")]
+    client: Any = SimpleNamespace(query_and_wait=lambda _: rows)
+    assert find_held_back_loads(client, NOW) is None  # dbt has not run here
+    model = {"relation_name": "`p`.`d`.`loads`"}
+    test = {"config": {"severity": severity}}
+    write_artifact("manifest", nodes={"model.randomuser.loads": model, HELD_BACK_TEST: test})
+    assert find_held_back_loads(client, NOW) == [
+        Finding(
+            "held-back load:a b",
+            state,
+            "load `a b` is held back until `python -m ingest --accept 'a b'` or `--set-aside 'a b'`"
+            ": 1,200 of 5,000 users are rejected: login.uuid is missing or not text (1200)",
+            NOW,
+        )
+    ]
 
 
 def make_builds(*billed: int) -> list[Any]:
