@@ -64,9 +64,9 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
 
     # The values that nobody else has; also the keys that the pipeline has made of them.
     values = {PERSON} | {leaf for version in VERSIONS for leaf in leaves(version)}
-    keys = f"select dbt_scd_id, location_id from {run.analytics}_snapshots.users_history"
+    keys = f"select location_id from {run.analytics}.users_history"
     own, shared = (
-        {str(key) for row in warehouse.rows(f"{keys} where user_id {is_own}") for key in row}
+        {str(key) for (key,) in warehouse.rows(f"{keys} where user_id {is_own}")}
         for is_own in (f"= '{PERSON}'", f"!= '{PERSON}'")
     )
     values = (values | own) - shared - {leaf for other in OTHERS for leaf in leaves(other)}
@@ -94,9 +94,10 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
     is_nowhere()
     passes(run(*BUILD))
     warehouse.rows(f"drop table {batch}")
-    built = warehouse.read_texts(run.analytics)
+    loads = f"{run.analytics}.loads"  # what a load was is counted once, and by a rebuild anew
+    built = warehouse.read_texts(run.analytics) | {loads: ""}
     passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
-    assert warehouse.read_texts(run.analytics) == built
+    assert warehouse.read_texts(run.analytics) | {loads: ""} == built
 
     assert "Already loaded: 30 users" in land("one", *OTHERS[:30], first)
     assert "Loaded 1 users" in land("again", first, OTHERS[5])
