@@ -91,13 +91,19 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
         for name, text in texts.items():
             assert not [value for value in values if value in text], name
 
+    def read_built() -> dict[str, str]:
+        """Return the rows that dbt made, but what was counted before somebody was forgotten."""
+        base = f"{run.analytics}_restricted.base_randomuser__users"
+        rows = warehouse.rows(f"select * except (structure, structure_users) from {base}")
+        texts = warehouse.read_texts(run.analytics)
+        return texts | {base: "\n".join(sorted(map(str, rows))), f"{run.analytics}.loads": ""}
+
     is_nowhere()
     passes(run(*BUILD))
     warehouse.rows(f"drop table {batch}")
-    loads = f"{run.analytics}.loads"  # what a load was is counted once, and by a rebuild anew
-    built = warehouse.read_texts(run.analytics) | {loads: ""}
+    built = read_built()
     passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
-    assert warehouse.read_texts(run.analytics) | {loads: ""} == built
+    assert read_built() == built
 
     assert "Already loaded: 30 users" in land("one", *OTHERS[:30], first)
     assert "Loaded 1 users" in land("again", first, OTHERS[5])

@@ -126,7 +126,7 @@ def test_publish_before_build_leaves_files_alone(run: Run, tmp_path: Path) -> No
 
 def test_late_load_is_merged_and_newest_version_stays(run: Run, warehouse: Warehouse) -> None:
     def load(name: str, loaded_at: datetime, *numbers: int) -> None:
-        users = [changed_user(user(number), name={"first": name}) for number in numbers]
+        users = [{"login": user(n)["login"], "name": {"first": name}} for n in numbers]
         land(run, warehouse, Load(name, loaded_at, users))
 
     def first_names() -> list[tuple[object, ...]]:
