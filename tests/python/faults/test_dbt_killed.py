@@ -26,7 +26,8 @@ TABLES = {
     "users": "a mart",
     "logins": "a mart",
     "locations": "a mart",
-    "users_history": "the history",
+    "loads": "the table of loads",
+    "loads_history": "the history of loads",
 }
 STEPS = {
     "made": "{} is made",
@@ -137,11 +138,13 @@ class Dbt:
         assert rows(f"select login_uuid from {dataset}_restricted.logins order by 1") == keys
         counts = f"select count(*), count(distinct location_id) from {dataset}.locations"
         assert rows(counts) == [(len(keys), len(keys))]
-        history = f"{dataset}_snapshots.users_history"
-        current = f"from {history} where dbt_valid_to is null order by 1, 2"
         users = rows(f"select user_id, first_name from {dataset}.users order by 1, 2")
+        current = f"from {dataset}.users_history where is_current order by 1, 2"
         assert rows(f"select user_id, first_name {current}") == users
-        assert rows(f"select count(*) - count(distinct dbt_scd_id) from {history}") == [(0,)]
+        ledger = rows(f"select load_id from {self.run.raw}.loads order by 1")
+        states = rows(f"select load_id, state from {dataset}.loads order by 1")
+        assert states == [(load_id, "used") for (load_id,) in ledger]
+        assert rows(f"select load_id from {dataset}_snapshots.loads_history order by 1") == ledger
 
     def count_batches(self, target: str) -> int:
         """Return how many tables of batches for a table are left."""

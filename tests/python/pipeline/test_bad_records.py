@@ -97,15 +97,10 @@ def check_each_user_is_in_one_place(
         f"where {EVER} and load_id = '{load_id}'"
     )
     assert all(reason and has_payload for _, reason, has_payload in rejected)
-    accepted = warehouse.rows(
-        f"select record_index, user_id from {run.analytics}.stg_randomuser__users "
-        f"where {EVER} and load_id = '{load_id}'"
-    )
-    assert all(UUID.fullmatch(str(key)) for _, key in accepted)
-    assert sorted(str(row[0]) for row in [*rejected, *accepted]) == sorted(
-        str(row["record_index"]) for row in base
-    )
-    assert len(base) == len(users)
+    accepted = {row["record_index"]: row["user_id"] for row in base if not row["rejection_reason"]}
+    assert all(UUID.fullmatch(str(key)) for key in accepted.values())
+    assert len(base) == len(rejected) + len(accepted)
+    assert {*accepted, *(row[0] for row in rejected)} == {*range(len(users))}
 
 
 LOGIN = '{"uuid": "00000000-0000-4000-8000-000000000001", "username": "u", "password": "p"}'
@@ -144,11 +139,12 @@ def test_load_with_many_rejected_users_is_held_back(
     good = [json.dumps(user(100 + n)) for n in range(len(CASES))]
     land_texts(run, tmp_path / "users.json", "odd", [make_case(case) for case in CASES] + good)
     for table, column in (("users", "loaded_at"), ("loads", "loaded_at"), ("loads", "started_at")):
-        earlier = f"{column} = timestamp_sub({column}, interval 2 day)"  # before the look-back
+        earlier = f"{column} = timestamp_sub({column}, interval 40 day)"
         warehouse.rows(f"update {run.raw}.{table} set {earlier} where {EVER}")
     land_texts(run, tmp_path / "users.json", "good", [json.dumps(user(1000 + n)) for n in range(5)])
-    failed = run(*BUILD)
-    assert failed.returncode == 1
+    for _ in range(2):  # every build names it, until somebody decides
+        failed = run(*BUILD)
+        assert failed.returncode == 1
     rejected = sum(map(bool, CASES.values()))
     (row,) = re.findall("load_id=odd, rejected=.*", failed.stdout)
     assert row.startswith(f"load_id=odd, rejected={rejected}, users={2 * len(CASES)}, rejected_s")
@@ -166,16 +162,11 @@ def test_load_with_many_rejected_users_is_held_back(
 
     accepted = run("ingest", "--accept", "odd").stdout
     assert accepted == "Load odd is accepted: the next `dbt build` adds its users to the marts\n"
-    output = passes(run(*BUILD))
-    assert "warn: users_are_not_rejected" in output
-    assert "load_id=odd, rejection_reason=login.uuid is not" in output
-    results = json.loads((tmp_path / "target" / FILES["build"]).read_text())["results"]
-    empty = [row["status"] for row in results if "password_is_not_empty" in row["unique_id"]]
-    assert empty == ["warn"]
+    passes(run(*BUILD))
     # The accepted cases are versions of two users.
     assert loads_in_users() == [("good", 5), ("odd", len(good) + 2)]
     assert "set aside" in run("ingest", "--set-aside", "odd").stdout
-    passes(run(*BUILD, "--full-refresh"))
+    passes(run(*BUILD))
     assert loads_in_users() == [("good", 5)]
 
     reasons = [row["rejection_reason"] or "" for row in rows(run, warehouse, "odd")]

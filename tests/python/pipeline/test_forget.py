@@ -64,9 +64,9 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
 
     # The values that nobody else has; also the keys that the pipeline has made of them.
     values = {PERSON} | {leaf for version in VERSIONS for leaf in leaves(version)}
-    keys = f"select dbt_scd_id, location_id from {run.analytics}_snapshots.users_history"
+    keys = f"select location_id from {run.analytics}.users_history"
     own, shared = (
-        {str(key) for row in warehouse.rows(f"{keys} where user_id {is_own}") for key in row}
+        {str(key) for (key,) in warehouse.rows(f"{keys} where user_id {is_own}")}
         for is_own in (f"= '{PERSON}'", f"!= '{PERSON}'")
     )
     values = (values | own) - shared - {leaf for other in OTHERS for leaf in leaves(other)}
@@ -91,12 +91,19 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
         for name, text in texts.items():
             assert not [value for value in values if value in text], name
 
+    def read_built() -> dict[str, str]:
+        """Return the rows that dbt made, but what was counted before somebody was forgotten."""
+        base = f"{run.analytics}_restricted.base_randomuser__users"
+        rows = warehouse.rows(f"select * except (structure, structure_users) from {base}")
+        texts = warehouse.read_texts(run.analytics)
+        return texts | {base: "\n".join(sorted(map(str, rows))), f"{run.analytics}.loads": ""}
+
     is_nowhere()
     passes(run(*BUILD))
     warehouse.rows(f"drop table {batch}")
-    built = warehouse.read_texts(run.analytics)
+    built = read_built()
     passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
-    assert warehouse.read_texts(run.analytics) == built
+    assert read_built() == built
 
     assert "Already loaded: 30 users" in land("one", *OTHERS[:30], first)
     assert "Loaded 1 users" in land("again", first, OTHERS[5])

@@ -4,10 +4,12 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.commands import BUILD, BUILD_WITHOUT_TESTS, RESPONSES, ROOT, Run, passes
+from support.factories import Load, changed_user, land, make_raw, user
 from support.forgetting import forget
 from support.log_lines import for_people
 from support.warehouse import Warehouse
@@ -20,7 +22,7 @@ def counts(run: Run, warehouse: Warehouse) -> Counts:
     def count() -> dict[str, object]:
         tables = {name: f"{run.analytics}.{name}" for name in ("users", "locations")}
         tables["logins"] = f"{run.analytics}_restricted.logins"
-        tables["history"] = f"{run.analytics}_snapshots.users_history"
+        tables["history"] = f"{run.analytics}.users_history"
         return {
             name: warehouse.rows(f"select count(*) from {table}")[0][0]
             for name, table in tables.items()
@@ -122,90 +124,65 @@ def test_publish_before_build_leaves_files_alone(run: Run, tmp_path: Path) -> No
     failure("report")
 
 
-def test_late_load_is_merged_and_newest_version_stays(
-    run: Run, warehouse: Warehouse, tmp_path: Path
-) -> None:
-    def response(first_name: str, *uuids: int) -> Path:
-        users = [
-            {
-                "login": {
-                    "uuid": f"00000000-0000-4000-8000-{uuid:012}",
-                    "username": f"user{uuid}",
-                    "password": f"secret{uuid}",
-                },
-                "name": {"first": first_name},
-            }
-            for uuid in uuids
-        ]
-        info = {"seed": "s", "results": len(users), "page": 1, "version": "1.4"}
-        file = tmp_path / f"{first_name}.json"
-        file.write_text(json.dumps({"results": users, "info": info}))
-        return file
+def test_late_load_is_merged_and_newest_version_stays(run: Run, warehouse: Warehouse) -> None:
+    def load(name: str, loaded_at: datetime, *numbers: int) -> None:
+        users = [{"login": user(n)["login"], "name": {"first": name}} for n in numbers]
+        land(run, warehouse, Load(name, loaded_at, users))
 
     def first_names() -> list[tuple[object, ...]]:
         return warehouse.rows(f"select first_name from {run.analytics}.users order by user_id")
 
-    passes(run("ingest", "--load-id", "on-time", "--from-file", response("OnTime", 1, 2, 2)))
+    # Forty days without a load, and then a user comes again who has changed.
+    on_time = datetime.now(UTC) - timedelta(days=40)
+    make_raw(run, warehouse)
+    load("OnTime", on_time, 1, 2, 2)
     passes(run(*BUILD_WITHOUT_TESTS))
-    passes(run("ingest", "--load-id", "late", "--from-file", response("Late", 2, 3, 3)))
-    warehouse.rows(
-        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 5 hour) "
-        "where load_id = 'late' and loaded_at >= timestamp '1970-01-01'"
-    )
+    load("Late", on_time - timedelta(hours=5), 2, 3, 3)
     passes(run(*BUILD_WITHOUT_TESTS))
     assert first_names() == [("OnTime",), ("OnTime",), ("Late",)]
     passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
     assert first_names() == [("OnTime",), ("OnTime",), ("Late",)]
-
-    # Forty days without a load, and then a user comes again who has changed.
-    raw, restricted = run.raw, f"{run.analytics}_restricted"
-    history = f"{run.analytics}_snapshots.users_history"
-    marts = [f"{run.analytics}.users", f"{run.analytics}.locations", f"{restricted}.logins"]
-    base = f"{restricted}.base_randomuser__users"
-    for table in (f"{raw}.users", f"{raw}.loads", base, *marts, history):
-        warehouse.rows(
-            f"update {table} set loaded_at = timestamp_sub(loaded_at, interval 40 day) "
-            "where loaded_at >= timestamp '1970-01-01'"
-        )
-    passes(run("ingest", "--load-id", "newer", "--from-file", response("Newer", 1)))
+    load("Newer", datetime.now(UTC), 1)
     passes(run(*BUILD))
     assert first_names() == [("Newer",), ("OnTime",), ("Late",)]
-    versions = f"select first_name, dbt_valid_to is null from {history} where user_id like '%1'"
-    assert sorted(warehouse.rows(versions)) == [("Newer", True), ("OnTime", False)]
 
 
-def test_load_beyond_look_back_fails_until_rebuild(
-    run: Run, warehouse: Warehouse, counts: Counts
-) -> None:
-    passes(run("ingest", "--users", "10", "--load-id", "on-time"))
+def test_load_beyond_look_back_is_named_until_rebuild(run: Run, warehouse: Warehouse) -> None:
+    """Its row in the ledger became visible more than `lookback_hours` after its time."""
+
+    def read_states() -> list[tuple[object, ...]]:
+        return warehouse.rows(f"select load_id, state from {run.analytics}.loads order by 1")
+
+    now = datetime.now(UTC)
+    make_raw(run, warehouse)
+    land(run, warehouse, Load("on-time", now, [user(1)]))
     passes(run(*BUILD_WITHOUT_TESTS))
-    passes(run("ingest", "--users", "20", "--load-id", "too-late"))
-    warehouse.rows(
-        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 7 hour) "
-        "where load_id = 'too-late' and loaded_at >= timestamp '1970-01-01'"
-    )
-    missing = run(*BUILD)
+    land(run, warehouse, Load("too-late", now - timedelta(hours=7), [user(1), user(2)]))
+    missing = run(*BUILD, "--store-failures")
     assert missing.returncode == 1
-    assert "raw_users_are_accounted_for" in missing.stdout
+    (failed,) = re.findall(r"Failure in test (\w+)", missing.stdout)
+    assert failed == "raw_users_are_accounted_for"
+    named = f"select users, load_id, expected, found from {run.analytics}_restricted.{failed}"
+    assert warehouse.rows(named) == [("accepted or rejected", "too-late", 2, 0)]
+    assert read_states() == [("on-time", "used"), ("too-late", "not built")]
     passes(run(*BUILD, "--full-refresh"))
-    assert counts()["users"] == 30
+    assert read_states() == [("on-time", "used"), ("too-late", "used")]
+    users = f"select load_id from {run.analytics}.users order by user_id"
+    assert warehouse.rows(users) == [("on-time",), ("too-late",)]
 
 
 def test_dev_days_limit_what_is_built_and_not_what_is_forgotten(
     run: Run, warehouse: Warehouse, counts: Counts
 ) -> None:
-    passes(run("ingest", "--users", "10", "--load-id", "old"))
-    warehouse.rows(
-        f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 50 hour) "
-        "where loaded_at >= timestamp '1970-01-01'"
-    )
+    make_raw(run, warehouse)
+    old = [changed_user(user(n), location={"city": f"Town {n}"}) for n in range(10)]
+    land(run, warehouse, Load("old", datetime.now(UTC) - timedelta(hours=50), old))
     passes(run("ingest", "--users", "20", "--load-id", "new"))
     days = ("--vars", "dev_days: 2")
     passes(run(*BUILD_WITHOUT_TESTS, *days))
     passes(run(*BUILD, *days))
     assert set(counts().values()) == {20}
-    query = f"select json_value(payload, '$.login.uuid') from {run.raw}.users where load_id = 'old'"
-    receipt = "\n".join(forget(run, str(warehouse.rows(query)[0][0])))
+    receipt = "\n".join(forget(run, old[0]["login"]["uuid"]))
     assert f"        1  {run.raw}.users" in receipt
     passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
     assert set(counts().values()) == {29}

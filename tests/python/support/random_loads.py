@@ -1,7 +1,7 @@
 """Random loads from a seed, and the rows that the marts must hold after them."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, zip_longest
 from random import Random
 from typing import Any
 
@@ -15,14 +15,15 @@ BAD: list[Any] = ["text", 7, {}, {"login": {"uuid": "7", "username": "u", "passw
 class RandomLoads:
     """Loads in random order: late loads, ties, repeated users, shared addresses, bad records.
 
-    A load with bad records is held back, until it is accepted in a later run or never.
+    A load with bad records is held back, until it is accepted in a later run or never. A load that
+    the marts have may be set aside, and accepted again.
     """
 
     def __init__(self, seed: int, users: list[dict[str, Any]]) -> None:
         self.random = Random(seed)
         self.users = users
         self.loads: list[Load] = []
-        self.accepted = set[str]()
+        self.decisions = dict[str, str]()
         self.names = count()
         # Recent, or older than what a run reads first, with gaps in which nothing landed.
         self.is_old = self.random.random() < 0.5
@@ -36,15 +37,20 @@ class RandomLoads:
         self.loads += loads
         return loads
 
-    def next_accepted(self) -> list[str]:
-        """Return the held-back loads that somebody accepts now (`clock`)."""
-        held_back = [load.load_id for load in self.loads if not self._is_used(load)]
-        accepted = [load_id for load_id in held_back if self.random.random() < 0.5]
-        self.accepted.update(accepted)
-        return accepted
+    def next_decisions(self) -> dict[str, str]:
+        """Return what somebody decides now (`clock`), by load."""
+        decisions = {
+            load.load_id: "set aside" if self._is_used(load) else "accepted"
+            for load in self.loads
+            if self.random.random() < (0.2 if self._is_used(load) else 0.5)
+        }
+        self.decisions |= decisions
+        return decisions
 
     def _is_used(self, load: Load) -> bool:
-        return load.load_id in self.accepted or not any(user in BAD for user in load.users)
+        decision = self.decisions.get(load.load_id)
+        is_good = not any(user in BAD for user in load.users)
+        return decision == "accepted" or (is_good and decision is None)
 
     def _load(self, newest: datetime | None) -> Load:
         kind = self.random.choice(["next", "next", "late", "latest", "tie"])
@@ -78,9 +84,13 @@ class RandomLoads:
     def _word(self) -> str:
         return f"w{self.random.randint(1, 9)}"
 
-    def expected_marts(self) -> dict[str, set[tuple[Any, ...]]]:
-        """Return the rows that the marts must hold: the row of each key that landed last."""
+    def expected_marts(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return the rows that the marts must hold: the row of each key that landed last.
+
+        Of a user who changed, the history has each version since the load that brought it.
+        """
         users, logins, locations = dict[str, Any](), dict[str, Any](), dict[str, Any]()
+        history = dict[str, list[tuple[Any, ...]]]()
         used = filter(self._is_used, self.loads)
         for load in sorted(used, key=lambda load: (load.loaded_at, load.load_id)):
             metadata = (load.loaded_at, load.load_id)
@@ -92,5 +102,16 @@ class RandomLoads:
                 if city:
                     latitude = float(location["coordinates"]["latitude"])
                     locations[city] = (location["city"], latitude, *metadata)
+            for key, (name, city, _, load_id) in users.items():
+                versions = history.setdefault(key, [])
+                is_known = (name, city) in [version[:2] for version in versions[-1:]]
+                if load_id == load.load_id and not is_known:
+                    versions.append((name, city, load.loaded_at))
         marts = {"users": users, "logins": logins, "locations": locations}
-        return {name: {(k, *row) for k, row in rows.items()} for name, rows in marts.items()}
+        rows = {name: [(key, *row) for key, row in mart.items()] for name, mart in marts.items()}
+        rows["users_history"] = [
+            (key, *version, following and following[2])
+            for key, versions in history.items()
+            for version, following in zip_longest(versions, versions[1:])
+        ]
+        return rows

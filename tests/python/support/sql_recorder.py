@@ -17,13 +17,15 @@ from support.proxy import proxy
 
 from local.__main__ import environment
 
-# Unit tests have no incremental form. With fixed load ids the users are always the same.
+# Unit tests have no incremental form. With fixed load ids the users are always the same. The vars
+# are those of the schedule.
+VARS = '--vars {"load_interval":"hour"}'
 COMMANDS = {
-    "first": ["ingest --users 50 --load-id 2026-01-01T00:00:00+00:00", "dbt build"],
+    "first": ["ingest --users 50 --load-id 2026-01-01T00:00:00+00:00", f"dbt build {VARS}"],
     "incremental": [
         "ingest --users 60 --load-id 2026-01-01T01:00:00+00:00",
-        "dbt source freshness",
-        "dbt build --exclude-resource-type unit_test",
+        f"dbt source freshness {VARS}",
+        f"dbt build --exclude-resource-type unit_test {VARS}",
         "publish csv",
         "publish csv --with-secrets",
         "publish csv --for-spreadsheets",
