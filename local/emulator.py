@@ -170,11 +170,28 @@ async def _get_table_and_count(**request: Any) -> Any:
     return table
 
 
+# The emulator stores a changed schema, and adds no column to the table.
+@wraps(tables.patch_table)
+async def _patch_table_and_add_columns(**request: Any) -> Any:
+    ctx, name = request["ctx"], [request[part] for part in ("project_id", "dataset_id", "table_id")]
+    before = ctx.catalog.get_table(*name)
+    table = await tables.patch_table(**request)
+    known = {field.name for field in before.schema_.fields}
+    fields = table.get("schema", {"fields": []})["fields"]
+    added = [field for field in fields if field["name"] not in known]
+    async with ctx.engine.write_lock():
+        for column, kind in tables.bq_schema_to_duckdb_columns(added):
+            target = tables.quoted_table_ref(*name)
+            ctx.engine.execute(f'alter table {target} add column "{column}" {kind}')
+    return table
+
+
 _ENDPOINTS = {
     jobs.insert_job: insert_job_once,
     jobs.query: _query_or_error,
     tabledata.list_tabledata: _list_partition,
     tables.get_table: _get_table_and_count,
+    tables.patch_table: _patch_table_and_add_columns,
 }
 for _route in (*jobs.router.routes, *tabledata.router.routes, *tables.router.routes):
     _route.endpoint = _ENDPOINTS.get(_route.endpoint, _route.endpoint)  # type: ignore[attr-defined]

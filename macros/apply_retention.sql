@@ -4,15 +4,13 @@
         deleted rows, and prints each statement. BigQuery's default comes back for a var that is not
         set. It is needed for what exists, and for raw; tables that dbt creates have their options.
     -#}
-    {%- set statements = [] -%}
+    {%- set options = {} -%}
     {%- set base = graph.nodes['model.randomuser.base_randomuser__users'].relation_name -%}
     {%- set tables = {'keep_raw_days': source('randomuser', 'users'), 'keep_base_days': base} -%}
     {%- for name, table in tables.items() -%}
         {%- do check_window(name) -%}
-        {%- do statements.append(
-            "alter table " ~ table ~ " set options (partition_expiration_days = "
-            ~ (keep_days(name) or 'null') ~ ")"
-        ) -%}
+        {%- set days = keep_days(name) or 'null' -%}
+        {%- do options.update({"table " ~ table: "partition_expiration_days = " ~ days}) -%}
     {%- endfor -%}
     {%- set hours = var('time_travel_hours') -%}
     {%- if hours not in [none, 48, 72, 96, 120, 144, 168] -%}
@@ -21,21 +19,18 @@
         ) }}
     {%- endif -%}
     {%- for node in graph.nodes.values() | list + graph.sources.values() | list -%}
-        {%- set dataset = "`" ~ node.database ~ "`.`" ~ node.schema ~ "`" -%}
-        {%- set dataset =
-            "alter schema " ~ dataset ~ " set options (max_time_travel_hours = "
-            ~ (hours or 'null') ~ ")"
-        -%}
-        {%- do statements.append(dataset) if dataset not in statements -%}
+        {%- set dataset = "schema `" ~ node.database ~ "`.`" ~ node.schema ~ "`" -%}
+        {%- do options.update({dataset: "max_time_travel_hours = " ~ (hours or 'null')}) -%}
     {%- endfor -%}
     {%- set expiration = failures_expiration() or 'null' -%}
     {%- for test in graph.nodes.values() if test.resource_type == 'test' -%}
         {%- set table = api.Relation.create(test.database, test.schema, test.alias) -%}
-        {%- do statements.append(
-            "alter table " ~ table ~ " set options (expiration_timestamp = " ~ expiration ~ ")"
-        ) if load_relation(table) -%}
+        {%- if load_relation(table) -%}
+            {%- do options.update({"table " ~ table: "expiration_timestamp = " ~ expiration}) -%}
+        {%- endif -%}
     {%- endfor -%}
-    {%- for statement in statements -%}
+    {%- for name, option in options.items() -%}
+        {%- set statement = "alter " ~ name ~ " set options (" ~ option ~ ")" -%}
         {%- do run_query(statement) -%}
         {{- print(statement) -}}
     {%- endfor -%}

@@ -13,11 +13,7 @@
         {%- set rows = [] -%}
         {%- if result.status in ['warn', 'fail'] and node.config.meta.show_failures -%}
             {%- for row in run_query("select * from (" ~ node.compiled_code ~ "\n) limit 10").rows -%}
-                {%- set cells = [] -%}
-                {%- for name, value in row.dict().items() -%}
-                    {%- do cells.append(name ~ "=" ~ value) -%}
-                {%- endfor -%}
-                {%- do rows.append(cells | join(", ")) -%}
+                {%- do rows.append(row.dict().items() | map('join', '=') | join(', ')) -%}
             {%- endfor -%}
             {%- if result.failures > rows | length -%}
                 {%- do rows.append("... and " ~ (result.failures - rows | length) ~ " more") -%}

@@ -2,8 +2,8 @@
     {#-
         The script that counts the rows of users and, unless it is a dry run, deletes them in one
         transaction: BigQuery ends it completely or not at all, also if dbt is killed. `landed`
-        prunes all tables, because a row of a mart has the time of its load, and `raw_from` prunes raw. Base comes last: it
-        tells when a user landed and where a user lives.
+        prunes all tables, because a row of a mart has the time of its load, and `raw_from` prunes
+        raw. Base comes last: it tells when a user landed and where a user lives.
     -#}
     {%- set base = _relation_of('base_randomuser__users') -%}
     {%- set raw = source('randomuser', 'users') | string -%}
@@ -16,7 +16,6 @@
     {%- set users = tables.users | rejectattr('relation', 'equalto', base) | list
         + tables.users | selectattr('relation', 'equalto', base) | list -%}
     {%- set raw_user = (users | selectattr('relation', 'equalto', raw) | first).user -%}
-    {%- set epoch = "timestamp '1970-01-01 00:00:00+00'" -%}
     {#- Base finds the users in raw that it has parsed; all of raw is searched where base expires or
         may be of the last `dev_days`. -#}
     {%- set is_whole = target.name == 'prod' and not var('keep_base_days') -%}
@@ -24,18 +23,14 @@
         "select min(started_at) from " ~ loads ~ " where load_id not in (select load_id from "
         ~ _relation_of('loads') ~ " where built_at is not null)"
     ).columns[0][0] if is_whole -%}
-    {%- set unparsed = as_literal(first) if first else epoch -%}
+    {%- set unparsed = as_literal(first) if first else "timestamp '1970-01-01 00:00:00+00'" -%}
     {%- set dated = users | selectattr('is_dated') | list -%}
     {%- set all = tables.failures + tables.addresses + users -%}
-    declare ids array<string> default [
-        {%- for id in ids %}{{ tojson(id) }}{{ ', ' if not loop.last }}{% endfor -%}
-    ];
+    declare ids array<string> default {{ tojson(ids) }};
     declare found array<struct<load_id string, loaded_at timestamp, id string>>;
     declare landed array<timestamp>;
-    declare load_ids array<string>;
+    declare load_ids, addresses, shared array<string>;
     declare raw_from timestamp;
-    declare addresses array<string>;
-    declare shared array<string>;
     declare deleted string;
     declare travel_days int64 default ({{ _time_travel_days(tables.schemas) }});
     begin transaction;
@@ -55,12 +50,9 @@
     set load_ids = array(select distinct row.load_id from unnest(found) as row);
     -- the rows of a load are in raw since it started to land, before its row in the ledger
     set raw_from = (
-        select min(started)
-        from (
-            select min(started_at) as started from {{ loads }} where load_id in unnest(load_ids)
-            union all
-            select min(row.loaded_at) as started from unnest(found) as row
-        )
+        select min(least(row.loaded_at, coalesce(ledger.started_at, row.loaded_at)))
+        from unnest(found) as row
+        left join {{ loads }} as ledger on row.load_id = ledger.load_id
     );
     set addresses = array(
         select distinct address
@@ -83,9 +75,9 @@
         where location_id in unnest(addresses) and user_id not in unnest(ids)
     );
     set deleted = (
-        select concat('{', coalesce(string_agg(
-            concat('"', name, '": ', cast(users as string)), ', ' order by name
-        ), ''), '}')
+        select concat(
+            '{', coalesce(string_agg(format('"%s": %d', name, users), ', ' order by name), ''), '}'
+        )
         from (
             {%- for table in all %}
             select '{{ table.name }}' as name, count(*) as users

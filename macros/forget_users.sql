@@ -25,9 +25,7 @@
         {%- do lines.append("users in no table: " ~ unknown ~ ", forgotten before or of wrong ids") -%}
     {%- endif -%}
     {%- do lines.append("hashes of the users, kept in " ~ source('randomuser', 'forgotten')) -%}
-    {%- for user_hash in hashes[:10] -%}
-        {%- do lines.append("  " ~ user_hash) -%}
-    {%- endfor -%}
+    {%- do lines.append("  " ~ hashes[:10] | join("\n  ")) -%}
     {%- do lines.append("  and " ~ (hashes | length - 10) ~ " more") if hashes[10:] -%}
     {%- do lines.append(
         "BigQuery can restore deleted rows until " ~ receipt.travels_until ~ " (time travel), its"

@@ -5,9 +5,8 @@
     -#}
     {%- set is_kept = is_incremental() or model.resource_type == 'snapshot' -%}
     {%- if is_kept and load_cached_relation(this) -%}
-        {{ get_limit_subquery_sql('select * from ' ~ this, limit) }}
-    {%- else -%}
-        {{ sql_header or '' }}
-        {{ get_limit_subquery_sql(compiled_code, limit) }}
+        {%- set sql_header, compiled_code = '', 'select * from ' ~ this -%}
     {%- endif -%}
+    {{ sql_header or '' }}
+    {{ get_limit_subquery_sql(compiled_code, limit) }}
 {% endmacro %}

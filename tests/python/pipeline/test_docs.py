@@ -14,6 +14,10 @@ from support.commands import ROOT, Run, passes
 from ingest import __version__
 from ingest.settings import SECRETS
 
+PAGES = [
+    page.read_text() for page in (ROOT / "Makefile", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+]
+
 
 def test_erd_page_is_current(built: Run) -> None:
     draw = [sys.executable, "docs/erd.py"]
@@ -47,11 +51,8 @@ def test_readme_shows_what_demo_prints(built: Run, tmp_path: Path) -> None:
 
 
 def test_suggested_commands_show_rows(built: Run) -> None:
-    pages = [ROOT / "Makefile", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
     suggested = {
-        command
-        for page in pages
-        for command in re.findall(r"(dbt show --select \w+)", page.read_text())
+        command for page in PAGES for command in re.findall(r"(dbt show --select \w+)", page)
     }
     assert suggested
     for command in suggested | {"dbt show --select users_history"}:
@@ -82,17 +83,23 @@ def test_version_is_the_same_everywhere() -> None:
 
 
 def read_descriptions(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each thing of the project that dbt's docs show, with its description."""
-    kinds = ("sources", "nodes", "exposures", "metrics", "semantic_models", "unit_tests", "macros")
-    for key, node in [item for kind in kinds for item in manifest[kind].items()]:
-        if node["package_name"] == "randomuser" and node["resource_type"] != "operation":
-            yield key, node["description"]
-            for name, column in node.get("columns", {}).items():
-                yield f"{key}.{name}", column["description"]
-            arguments = {each["name"]: each["description"] for each in node.get("arguments", [])}
-            signature = re.search(r"macro \w+\((.*?)\)", node.get("macro_sql", ""))
-            for name in re.findall(r"(\w+)(?:=[^,]+)?", signature[1]) if signature else []:
-                yield f"{key}({name})", arguments.get(name, "")
+    """Yield each thing that readers of dbt's docs look up, with its description."""
+    for kind in ("sources", "nodes", "exposures", "unit_tests"):
+        for key, node in manifest[kind].items():
+            if node["package_name"] == "randomuser" and node["resource_type"] != "operation":
+                yield key, node["description"]
+                for name, column in node.get("columns", {}).items():
+                    yield f"{key}.{name}", column["description"]
+    # Of the macros those that a person calls; the others have a comment where they stand.
+    operations = {name for page in PAGES for name in re.findall(r"run-operation (\w+)", page)}
+    assert operations
+    for name in operations:
+        macro = manifest["macros"][f"macro.randomuser.{name}"]
+        yield name, macro["description"]
+        arguments = {each["name"]: each["description"] for each in macro["arguments"]}
+        (signature,) = re.findall(rf"macro {name}\((.*?)\)", macro["macro_sql"])
+        for argument in re.findall(r"(\w+)(?:=[^,]+)?", signature):
+            yield f"{name}({argument})", arguments.get(argument, "")
 
 
 def test_docs_describe_everything(built: Run, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def read_loads(raw: str, warehouse: Tables) -> ReadLoads:
 def test_descriptions_of_raw_columns_match_sources_yaml() -> None:
     folder = ROOT / "models/staging/randomuser"
     docs = (folder / "_randomuser__docs.md").read_text()
-    blocks = dict(re.findall(r"{% docs (\w+) %}\n(.*?)\n{% enddocs %}", docs, re.DOTALL))
+    blocks = dict(re.findall(r"{% docs (\w+) %}(.*?){% enddocs %}", docs, re.DOTALL))
     (source,) = yaml.safe_load((folder / "_randomuser__sources.yml").read_text())["sources"]
     schemas = {"users": tables.USERS, "loads": tables.LOADS, "forgotten": tables.FORGOTTEN}
     columns_by_table = {table["name"]: table["columns"] for table in source["tables"]}

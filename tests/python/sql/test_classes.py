@@ -28,9 +28,9 @@ INCOMPLETE = [
 ]
 UNPROTECTED = [
     ("users", CLASS.format("phone"), "public", ".phone is public"),
-    ("stg_randomuser__users", CLASS.format("email"), "public", ".email is public"),
+    ("users_history", CLASS.format("email"), "public", ".email is public"),
     ("logins", CLASS.format("password"), "personal", ".password is personal"),
-    ("users_history", CLASS.format("dbt_scd_id"), "public", ".dbt_scd_id is public"),
+    ("loads", "config.meta.masked", ["incomplete_share"], ".female_share is public"),
     ("stg_randomuser__rejected", "schema", "analytics", ".payload is a credential in analytics"),
     ("unique_logins_username", "schema", "analytics", " stores its failures in analytics"),
     ("locations", "columns.location_id.config.meta.key", None, " has personal columns"),

@@ -133,9 +133,9 @@ def test_groups_may_read_marts_and_history_only(builds: list[Build]) -> None:
         }
 
 
-def test_view_of_loads_may_read_what_its_readers_may_not(builds: list[Build]) -> None:
+def test_view_of_history_may_read_what_its_readers_may_not(builds: list[Build]) -> None:
     authorized = {re.sub(r"_[0-9a-f]{12}", "", ".".join(pair)) for pair in builds[0].authorized}
-    assert authorized == {"raw.loads", "analytics_restricted.loads"}
+    assert authorized == {"analytics_restricted.users_history"}
 
 
 def test_group_that_is_no_reader_any_more_is_revoked_once(builds: list[Build]) -> None:
@@ -153,7 +153,6 @@ def test_every_build_tags_columns_of_a_class_in_tables(builds: list[Build]) -> N
             "users",
             "logins",
             "locations",
-            "users_history",
         }
         for table, tags in tagged.items():
             columns = build.nodes[table]["columns"]

@@ -7,7 +7,7 @@ that only filter, group or join are not among them.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 from sqlglot.lineage import Node, lineage
 from sqlglot.schema import MappingSchema
 
@@ -33,7 +33,10 @@ class ColumnClasses:
 
     def trace(self, sql: str | exp.Expr) -> dict[str, str]:
         """Return for each column of a query the highest class of the columns it is made from."""
-        columns = lineage(None, sql, schema=self._schema, dialect="bigquery")
+        query = parse_one(sql, dialect="bigquery") if isinstance(sql, str) else sql.copy()
+        for window in query.find_all(exp.Window):
+            window.set("partition_by", None)  # it only groups
+        columns = lineage(None, query, schema=self._schema, dialect="bigquery")
         return {
             name: max(map(self._find_class, column.walk()), key=CLASSES.index)
             for name, column in columns.items()
@@ -77,7 +80,8 @@ class ColumnClasses:
                 origins["dbt_scd_id"] = origins[node["config"]["unique_key"]]
             for column, origin in origins.items():
                 own = _class(node, column)
-                if CLASSES.index(own) < CLASSES.index(origin):
+                is_masked = column in node["config"]["meta"].get("masked", [])
+                if not is_masked and CLASSES.index(own) < CLASSES.index(origin):
                     yield f"{node['name']}.{column} is {own}, but it is made from {origin} columns"
 
     def _find_misplaced(self) -> Iterator[str]:
