@@ -12,7 +12,7 @@
     {#- Before 0.3 a row had the time of raw, not that of the ledger: the two must not mix. -#}
     {%- if 'structure' not in adapter.get_columns_in_relation(this) | map(attribute='name') -%}
         {{ exceptions.raise_compiler_error(
-            this ~ " is of an earlier version: run `dbt build --full-refresh` once (docs/upgrade.md)"
+            this ~ " is of an earlier version: upgrade it as docs/upgrade.md says"
         ) }}
     {%- endif -%}
     {%- set rows = _query_newest("

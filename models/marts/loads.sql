@@ -7,7 +7,8 @@
     )
 }}
 
-{%- if var('keep_raw_days') or var('keep_base_days') -%}
+{%- set kept_days = [keep_days('keep_raw_days'), keep_days('keep_base_days')] | select | list -%}
+{%- if kept_days -%}
     {#- A rebuild would lose what became of the loads whose users have expired. -#}
     {{- config(full_refresh=false) -}}
 {%- endif -%}
@@ -108,8 +109,8 @@ counts as (
     select
         ledger.load_id,
         current_timestamp() as built_at,
-        coalesce(counted.users_accepted, 0) as users_accepted,
-        coalesce(counted.users_rejected, 0) as users_rejected,
+        if(ledger.users_landed = 0, 0, counted.users_accepted) as users_accepted,
+        if(ledger.users_landed = 0, 0, counted.users_rejected) as users_rejected,
         reasons.rejection_reasons,
         counted.incomplete_share,
         counted.female_share,
@@ -125,7 +126,15 @@ counts as (
     left join most_common
         on ledger.load_id = most_common.load_id
     where
-        (counted.load_id is not null or ledger.users_landed = 0)
+        (
+            counted.load_id is not null
+            or ledger.users_landed = 0
+            {%- if kept_days %}
+            or ledger.loaded_at < timestamp_sub(
+                current_timestamp(), interval {{ kept_days | min }} day
+            )
+            {%- endif %}
+        )
     {%- if is_incremental() %}
         and ledger.load_id not in (select load_id from {{ this }} where built_at is not null)
 
@@ -166,6 +175,7 @@ select
     case
         when ledger.decision = 'set aside' then 'set aside'
         when counts.load_id is null then 'not built'
+        when counts.users_accepted is null then 'expired'
         when
             ledger.decision = 'accepted'
             or counts.users_rejected <= ledger.users_received * {{ var('rejected_share') }}

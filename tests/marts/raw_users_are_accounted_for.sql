@@ -65,6 +65,7 @@ compared as (
             between loads.users_landed and loads.users_received,
             false
         )
+        and loads.state != 'expired'
         and (loads.built_at is not null or loads.loaded_at < built.since)
 
     union all

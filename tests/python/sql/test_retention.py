@@ -116,20 +116,34 @@ def test_operation_refuses_wrong_value(
     assert not [sql for sql in statements if sql.startswith("alter")]
 
 
-def test_full_refresh_keeps_users_whose_raw_has_expired(landed: Run, warehouse: Warehouse) -> None:
+def test_full_refresh_keeps_what_has_expired(landed: Run, warehouse: Warehouse) -> None:
     keep = ("--vars", json.dumps(KEEP))
+    base = f"{landed.analytics}_restricted.base_randomuser__users"
+    expire = "delete from {} where load_id = '{}' and loaded_at < current_timestamp()"
     unwanted = [changed_user(user(number), email="unwanted@x.org") for number in (2, 4)]
-    land(landed, warehouse, Load("unwanted", NOW - timedelta(minutes=30), unwanted))
+    land(
+        landed,
+        warehouse,
+        Load("never built", NOW - timedelta(days=50), [user(9)]),
+        Load("unwanted", NOW - timedelta(minutes=30), unwanted),
+    )
+    warehouse.rows(expire.format(f"{landed.raw}.users", "never built"))
     emails = f"select email from {landed.analytics}.users order by user_id"
     first, third = ("ann@example.com",), ("ann@example.com",)
     passes(landed(*BUILD_WITHOUT_TESTS, *keep))
     assert warehouse.rows(emails) == [first, ("unwanted@x.org",), third, ("unwanted@x.org",)]
 
-    warehouse.rows(
-        f"delete from {landed.raw}.users where load_id = 'old' and loaded_at < current_timestamp()"
-    )
+    for table in (f"{landed.raw}.users", base):
+        warehouse.rows(expire.format(table, "old"))
     passes(landed("ingest", "--set-aside", "unwanted"))
-    # what is still in raw is parsed and merged anew
+    # what is still in base is merged anew
     warehouse.rows(f"update {landed.analytics}.users set email = 'before' where true")
     passes(landed(*BUILD, "--full-refresh", *keep))
     assert warehouse.rows(emails) == [("before",), ("new@x.org",), third]
+    states = f"select load_id, state, users_accepted from {landed.analytics}.loads order by 1"
+    assert warehouse.rows(states) == [
+        ("never built", "expired", None),
+        ("new", "used", 2),
+        ("old", "used", 2),
+        ("unwanted", "set aside", 2),
+    ]

@@ -9,6 +9,10 @@
     )
 }}
 
+{%- if keep_days('keep_raw_days') -%}
+    {#- A rebuild would lose the users that have expired in raw. -#}
+    {{- config(full_refresh=false) -}}
+{%- endif -%}
 {%- set ledger = source('randomuser', 'loads') -%}
 {%- set new = new_loads(ledger) %}
 
