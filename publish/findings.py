@@ -1,9 +1,9 @@
 """Findings: the state of each part of the pipeline; this module finds what dbt does not know.
 
 A load that waits for a person's decision is found in the mart `loads`, whatever its age. A failed
-load is found in three ways. Its task failed in the scheduler: `ALERT_FAILED_TASKS`. The
-loader died between its two statements: raw has users, of the last 30 days, that are not in the
-ledger. Or the load left nothing: then the source becomes stale.
+load is found in three ways. Its task failed in the scheduler: `ALERT_FAILED_TASKS`. The loader died
+between its two statements: raw has users, of the last 30 days, that are not in the ledger. Or the
+load left nothing: then the source becomes stale.
 
 A finding holds names and numbers only, never a value of a row: dbt's messages may quote values.
 """

@@ -44,8 +44,8 @@ counted as (
 
     select
         load_id,
-        countif(rejection_reason is null) as users_accepted,
-        countif(rejection_reason is not null) as users_rejected,
+        count(*) - count(rejection_reason) as users_accepted,
+        count(rejection_reason) as users_rejected,
         countif(first_name is null or last_name is null or email is null or location_id is null)
         / count(*) as incomplete_share,
         countif(gender = 'female') / count(*) as female_share

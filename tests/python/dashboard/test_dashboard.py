@@ -40,12 +40,12 @@ EXPECTED = {
     """,
     "Rejected": f"""
         select (select count(*) from analytics_restricted.stg_randomuser__rejected)
-            / (select count(*) from {RAW}.users where loaded_at > '2000-01-01')
+            / (select sum(users_received) from {RAW}.loads where load_id != 'old')
     """,
     "Loads and rejected users": f"""
         select unix_millis(timestamp_trunc(max(loaded_at), day)), sum(users_landed),
             (select count(*) from analytics_restricted.stg_randomuser__rejected)
-        from {RAW}.loads
+        from {RAW}.loads where load_id != 'old'
     """,
     "Newest loads": f"""
         select unix_micros(loaded_at) / 1000, load_id, users_landed, if(load_id = 'odd', 1, 0),
@@ -92,6 +92,12 @@ def superset(
     folder = tmp_path_factory.mktemp("superset")
     settings = make_settings(folder) | {"ANALYTICS_DATASET": "analytics", "RAW_DATASET": RAW}
     run = Run(environment(warehouse.url, RANDOMUSER_URL=api_url) | settings)
+    passes(run("ingest", "--users", "10", "--load-id", "old"))
+    for table, column in (("users", "loaded_at"), ("loads", "loaded_at"), ("loads", "started_at")):
+        warehouse.rows(
+            f"update {RAW}.{table} set {column} = timestamp_sub({column}, interval 40 day) "
+            "where loaded_at > '2000-01-01'"
+        )
     passes(run("ingest", "--users", "200"))
     odd = ['"no user"', *(json.dumps(user(number)) for number in range(30))]
     land_texts(run, folder / "odd.json", "odd", odd)
@@ -130,12 +136,16 @@ def test_chart_shows_numbers_of_tables(
     columns = params.get("all_columns", [axis] if axis else [])
     metrics = params.get("metrics", [params["metric"]] if "metric" in params else None)
     dataset = superset.datasets()[chart["dataset_uuid"]]
+    filters = [
+        {"col": each["subject"], "op": each["operator"], "val": each["comparator"]}
+        for each in params.get("adhoc_filters", [])
+    ]
 
     def expected() -> list[tuple[object, ...]]:
         return sort_rows(warehouse.rows(EXPECTED[chart["slice_name"]]))
 
     before = expected()
-    answer = superset.query(dataset, columns=columns, metrics=metrics)
+    answer = superset.query(dataset, columns=columns, metrics=metrics, filters=filters)
     assert answer.ok, answer.text
     (result,) = answer.json()["result"]
     shown = sort_rows([tuple(row.values()) for row in result["data"]])
@@ -164,7 +174,7 @@ def test_restricted_dataset_is_out_of_reach(superset: Superset, sql: str) -> Non
     allowed = superset.post(
         "sqllab/execute/", database_id=database["id"], sql="select user_id from analytics.users"
     )
-    assert len(allowed.json()["data"]) == 230
+    assert len(allowed.json()["data"]) == 240
     refused = superset.post("sqllab/execute/", database_id=database["id"], sql=sql)
     assert "Access Denied" in refused.json()["errors"][0]["message"]
 
