@@ -159,10 +159,6 @@ def test_load_with_many_rejected_users_is_held_back(
     passes(run("publish", "history"))
     few = "select status, failures from {}.runs where node like '%few_rejected_users'"
     assert warehouse.rows(few.format(run.raw)) == [("fail", 1)]
-    lines = run("publish", "alert").stdout.splitlines()
-    (cause,) = [line for line in lines if "few_rejected_users" in line]
-    assert cause.startswith("- error: test `loads_have_few_rejected_users` failed: 1 row")
-    assert row[:300] in cause and "not built" not in str(lines)
 
     accepted = run("ingest", "--accept", "odd").stdout
     assert accepted == "Load odd is accepted: the next `dbt build` adds its users to the marts\n"
