@@ -57,6 +57,25 @@ def test_dag_limits_runs_retries_and_time() -> None:
         assert task.max_active_tis_per_dag == 1
 
 
+@pytest.mark.parametrize(
+    ("schedule", "interval"),
+    [
+        ("0 * * * *", "hour"),
+        ("*/20 * * * *", "hour"),
+        ("0 */6 * * *", "day"),
+        ("30 5 * * *", "day"),
+        ("0 5 * * 1-5", "null"),
+        ("0 0 1 * *", "null"),
+    ],
+)
+def test_schedule_tells_dbt_how_often_a_load_comes(
+    monkeypatch: pytest.MonkeyPatch, schedule: str, interval: str
+) -> None:
+    monkeypatch.setenv("RANDOMUSER_SCHEDULE", schedule)
+    command = load_dag().get_task("build").bash_command
+    assert command.endswith(f" --vars 'load_interval: {interval}'")
+
+
 def test_build_has_the_marts_as_outlets(project: Project) -> None:
     dataset = project.environment["ANALYTICS_DATASET"]
     assert [asset.uri for asset in load_dag().get_task("build").outlets] == [
@@ -72,8 +91,8 @@ def test_second_run_of_an_interval_changes_nothing(project: Project) -> None:
     assert read_states(run) == dict.fromkeys(TASKS, "success")
     assert [call[0] for call in project.read_calls()] == [
         f"python -m ingest --load-id {FROM_FIVE}",
-        "dbt source freshness",
-        "dbt build --exclude-resource-type unit_test",
+        "dbt source freshness --vars load_interval: hour",
+        "dbt build --exclude-resource-type unit_test --vars load_interval: hour",
         "python -m publish csv",
         "python -m publish report",
         "python -m publish heartbeat",

@@ -22,6 +22,8 @@ loads as (
 
 )
 
+-- nothing depends on the last mart, so that no model is skipped because of a load that died
+-- depends_on: {{ ref('logins') }}
 select
     landed.load_id,
     loads.load_id as load_id_in_ledger,

@@ -76,7 +76,8 @@ class Marts:
         assert self.read() == expected, when
         load, analytics = "loaded_at, load_id, fetched_at", self.run.analytics
         versions = self.rows(
-            f"{analytics}.users_history where is_current", f"{load}, valid_from, valid_to, is_current"
+            f"{analytics}.users_history where is_current",
+            f"{load}, valid_from, valid_to, is_current",
         )
         assert versions == self.rows(f"{analytics}.users", load), when
 

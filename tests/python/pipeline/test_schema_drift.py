@@ -172,8 +172,8 @@ def test_real_responses_match_documented_fields_of_their_version(
     assert {row["field"] for row in warnings} > {"gender", "location", "dob", "picture"}
     counts = "load_id, count(*), countif(location_id is not null and street_number is null)"
     accepted = warehouse.rows(
-        f"select {counts} from {run.analytics}_restricted.base_randomuser__users "
-        "where rejection_reason is null and loaded_at >= timestamp '1970-01-01' group by 1 order by 1"
+        f"select {counts} from {run.analytics}_restricted.base_randomuser__users where "
+        "rejection_reason is null and loaded_at >= timestamp '1970-01-01' group by 1 order by 1"
     )
     # In version 1.2 the house number of DE and NO comes last.
     numbers = [("1.2", 50, 0), ("1.3", 50, 0), ("1.4", 50, 0)]

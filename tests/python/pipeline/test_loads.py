@@ -1,0 +1,147 @@
+"""What becomes of each load: the build reads it in the ledger."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
+from support.factories import Load, User, changed_user, land, make_raw, response_file, user
+from support.forgetting import forget
+from support.warehouse import Warehouse
+
+LOOK_BACK = timedelta(hours=6)
+MODELS = ["base_randomuser__users", "loads", "users", "logins", "locations"]
+NATIONALITIES = ["AU", "BR", "CA", "CH", "DE", "DK"]
+
+
+def test_load_that_lands_during_a_build_is_next(
+    run: Run, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """The build reads from the newest load on, and a load without a row in the ledger waits."""
+
+    def loads_in_users() -> list[tuple[object, ...]]:
+        users = f"{run.analytics}.users"
+        return warehouse.rows(f"select load_id, count(*) from {users} group by 1 order by 1")
+
+    now, same = datetime.now(UTC), [user(1), user(2)]
+    make_raw(run, warehouse)
+    for days in (20, 10, 1):
+        land(run, warehouse, Load(f"{days} days", now - timedelta(days=days), same))
+    passes(run(*BUILD_WITHOUT_TESTS))
+
+    died = Load("died", now - timedelta(hours=7), [user(4)])
+    land(run, warehouse, Load("new", now, same), died, Load("landing", now, [user(5)]))
+    warehouse.rows(f"delete from {run.raw}.loads where load_id in ('died', 'landing')")
+    passes(run("dbt", "run", "--select", MODELS[0]))
+    land(run, warehouse, Load("meanwhile", now, [user(3)]))
+    build = run(*BUILD, "--exclude", MODELS[0])
+    assert re.findall(r"Failure in test (\w+)", build.stdout) == ["loads_match_ledger"]
+    assert "Got 1 result" in build.stdout and " SKIP=0 " in build.stdout
+    assert loads_in_users() == [("new", 2)]
+    for model in MODELS:
+        texts = [file.read_text() for file in (tmp_path / "target").rglob(f"models/**/{model}.sql")]
+        starts = re.findall(r"loaded_at >= timestamp '([^']+)'", "".join(texts))
+        assert min(map(datetime.fromisoformat, starts)) >= now - timedelta(days=1) - LOOK_BACK
+
+    file = response_file(tmp_path, "died", died.users)
+    passes(run("ingest", "--load-id", "died", "--from-file", file))
+    assert "loads_have_no_holes" not in passes(run(*BUILD))  # the var `load_interval` is not set
+    assert loads_in_users() == [("died", 1), ("meanwhile", 1), ("new", 2)]
+
+
+def test_next_build_carries_out_decisions(run: Run, warehouse: Warehouse) -> None:
+    """Nobody types `--full-refresh` for one, and forgetting a user changes no verdict."""
+
+    def load(name: str, age: timedelta, *users: Any) -> datetime:
+        loaded_at = datetime.now(UTC) - age
+        land(run, warehouse, Load(name, loaded_at, list(users)))
+        return loaded_at
+
+    def person(number: int, name: str) -> User:
+        return changed_user(
+            user(number), name={"first": name}, location={"city": f"{name} {number}"}
+        )
+
+    def read_marts() -> dict[str, str]:
+        texts = warehouse.read_texts(run.analytics)
+        marts = ["users", "locations", "users_history"]
+        names = [f"{run.analytics}_restricted.logins", *(f"{run.analytics}.{m}" for m in marts)]
+        return {name: texts[name] for name in names}
+
+    make_raw(run, warehouse)
+    old_at = load("old", timedelta(days=40), *(person(n, "old") for n in (1, 2, 3)))
+    wrong_at = load("wrong", timedelta(days=10), person(2, "wrong"), person(4, "wrong"))
+    load("few rejected", timedelta(hours=2), "text", *(person(n, "few") for n in range(11, 30)))
+    load("newest", timedelta(hours=1), person(3, "newest"), person(5, "newest"))
+    passes(run(*BUILD_WITHOUT_TESTS))
+    versions = (
+        f"select first_name, valid_from, valid_to from {run.analytics}.users_history "
+        f"where user_id = '{user(2)['login']['uuid']}' order by valid_from"
+    )
+    history = [("old", old_at, wrong_at), ("wrong", wrong_at, None)]
+    assert warehouse.rows(versions) == history
+    forget(run, user(11)["login"]["uuid"])
+    before = read_marts()
+
+    for load_id in ("wrong", "newest"):
+        passes(run("ingest", "--set-aside", load_id))
+    assert "load_id=few rejected, users=1, reasons=the user is not" in passes(run(*BUILD))
+    users = f"select first_name, count(*) from {run.analytics}.users group by 1 order by 1"
+    assert warehouse.rows(users) == [("few", 18), ("old", 3)]
+    after = read_marts()
+    assert "wrong" not in str(after) and "newest" not in str(after)
+    assert warehouse.rows(versions) == [("old", old_at, None)]
+    passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
+    assert read_marts() == after
+
+    for load_id in ("wrong", "newest"):
+        passes(run("ingest", "--accept", load_id))
+    passes(run(*BUILD_WITHOUT_TESTS))
+    assert read_marts() == before
+
+
+def test_holes_and_odd_loads_are_named(run: Run, warehouse: Warehouse) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+    def start(hours: int) -> str:
+        return (hour - timedelta(hours=hours)).isoformat()
+
+    def load(hours: int, load_id: str = "", **fields: Any) -> Load:
+        users = [user(10 * hours + n) | {"nat": NATIONALITIES[n]} | fields for n in range(6)]
+        return Load(load_id or start(hours), hour - timedelta(hours=hours), users)
+
+    make_raw(run, warehouse)
+    usual = [load(hours) for hours in (13, 12, 11, 10, 8, 7, 6, 5, 4)]
+    without_email, of_one_nation, like_it = (
+        load(3, email=None),
+        load(2, nat="GB"),
+        load(1, nat="GB"),
+    )
+    odd = [without_email, of_one_nation, like_it]
+    land(run, warehouse, *usual, load(9, "by hand"), *odd)
+    for load_id, decision in {start(8): "set aside", of_one_nation.load_id: "accepted"}.items():
+        warehouse.rows(
+            f"update {run.raw}.loads set decision = '{decision}', "
+            f"decided_at = current_timestamp() where load_id = '{load_id}'"
+        )
+    tests = ("loads_have_no_holes", "loads_are_like_others")
+    select = ("--select", MODELS[0], MODELS[1], *tests, "--indirect-selection", "empty")
+    settings = json.dumps({"load_interval": "hour", "odd_loads_min_users": 6})
+    output = passes(run(*BUILD, *select, "--vars", settings))
+    hole = f"load_id={start(9)}, to_do=python -m ingest --load-id {start(9)}"
+    assert read_rows(output, tests[0]) == [hole]
+    decide = "to_do=python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID"
+    assert read_rows(output, tests[1]) == [
+        f"load_id={without_email.load_id}, share=incomplete_share, in_this_load=1.0, "
+        f"in_the_loads_before=0.0, {decide}",
+        f"load_id={like_it.load_id}, share=nationality_share, in_this_load=1.0, "
+        f"in_the_loads_before=0.242, {decide}",
+    ]
+
+
+def read_rows(output: str, test: str) -> list[str]:
+    """Return the rows of a test that warns, as dbt prints them."""
+    printed = re.search(rf"^warn: {test}\n((?:  .*\n)+)", output, re.MULTILINE)
+    return [line.strip() for line in printed[1].splitlines()] if printed else []
