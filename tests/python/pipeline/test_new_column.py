@@ -33,10 +33,14 @@ def test_new_column_reaches_mart_and_history(
         described,
         f"      - {{name: thumbnail_url, data_type: string}}\n{described}",
     )
-    replace(project / "models/marts/users_history.sql", "'picture_url',", "'thumbnail_url',")
+    replace(
+        project / "models/marts/users_history.sql",
+        "'picture_url',",
+        "'picture_url', 'thumbnail_url',",
+    )
     passes(run("ingest", "--users", "20", "--load-id", "after"))
     passes(run(*build))
-    for table in ("users", "users_history"):
+    for table in ("users", "users_history where is_current"):
         counts = f"select load_id, count(thumbnail_url) from {run.analytics}.{table} group by 1"
         assert sorted(warehouse.rows(counts)) == [("after", 20), ("before", 0)]
 
