@@ -25,6 +25,8 @@ from bqemulator.config import LogLevel, PersistenceMode, Settings
 from bqemulator.scripting.interpreter import ScriptInterpreter
 from bqemulator.server import EmulatorServer
 from bqemulator.sql import inner_query, translator
+from bqemulator.storage.sql_identifiers import quoted_table_ref
+from bqemulator.storage.type_map import bq_schema_to_duckdb_columns
 from bqemulator.versioning.snapshots import SnapshotManager
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
@@ -180,8 +182,8 @@ async def _patch_table_and_add_columns(**request: Any) -> Any:
     fields = table.get("schema", {"fields": []})["fields"]
     added = [field for field in fields if field["name"] not in known]
     async with ctx.engine.write_lock():
-        for column, kind in tables.bq_schema_to_duckdb_columns(added):
-            target = tables.quoted_table_ref(*name)
+        for column, kind in bq_schema_to_duckdb_columns(added):
+            target = quoted_table_ref(*name)
             ctx.engine.execute(f'alter table {target} add column "{column}" {kind}')
     return table
 
