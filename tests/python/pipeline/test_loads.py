@@ -40,6 +40,9 @@ def test_load_that_lands_during_a_build_is_next(
     assert re.findall(r"Failure in test (\w+)", build.stdout) == ["loads_match_ledger"]
     assert "Got 1 result" in build.stdout and " SKIP=0 " in build.stdout
     assert loads_in_users() == [("new", 2)]
+    base = f"{run.analytics}_restricted.{MODELS[0]}"
+    waiting = f"select load_id from {base} where load_id in ('died', 'landing', 'meanwhile')"
+    assert warehouse.rows(waiting) == []
     for model in MODELS:
         texts = [file.read_text() for file in (tmp_path / "target").rglob(f"models/**/{model}.sql")]
         starts = re.findall(r"loaded_at >= timestamp '([^']+)'", "".join(texts))
