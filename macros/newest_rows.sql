@@ -50,22 +50,38 @@
         ) = 1
 
     )
+    {%- if is_incremental() %},
+
+    -- of a load that was set aside, or of another
+    known as (
+
+        select
+            {{ key }},
+            load_id,
+            load_id in (
+                select set_aside.load_id from {{ loads }} as set_aside
+                where set_aside.state = 'set aside'
+            ) as is_undone
+        from {{ this }}
+        where loaded_at >= {{ [new.start, new.undone_from or new.start] | min }}
+
+    )
+    {%- endif %}
 
     {% if not is_incremental() -%}
     select * except (record_index, is_used) from newest
-    {%- elif flags.FULL_REFRESH -%}
-    select * except (record_index, is_used) replace (if(is_used, load_id, '') as load_id)
-    from newest
     {%- else -%}
     select
         newest.* except (record_index, is_used)
         replace (if(newest.is_used, newest.load_id, '') as load_id)
     from newest
-    left join {{ this }} as known
-        on
-            newest.{{ key }} = known.{{ key }}
-            and newest.load_id = known.load_id
-            and known.loaded_at >= {{ [new.start, new.undone_from or new.start] | min }}
-    where newest.is_used = (known.{{ key }} is null)
+    left join known
+        on newest.{{ key }} = known.{{ key }}
+    where
+        if(
+            newest.is_used,
+            {{ 'true' if flags.FULL_REFRESH else 'newest.load_id is distinct from known.load_id' }},
+            known.is_undone
+        )
     {%- endif %}
 {%- endmacro %}
