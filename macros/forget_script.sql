@@ -49,10 +49,12 @@
     set landed = array(select distinct row.loaded_at from unnest(found) as row);
     set load_ids = array(select distinct row.load_id from unnest(found) as row);
     -- the rows of a load are in raw since it started to land, before its row in the ledger
-    set raw_from = (
-        select min(least(row.loaded_at, coalesce(ledger.started_at, row.loaded_at)))
-        from unnest(found) as row
-        left join {{ loads }} as ledger on row.load_id = ledger.load_id
+    set raw_from = least(
+        (select min(row.loaded_at) from unnest(found) as row),
+        (
+            select coalesce(min(started_at), current_timestamp())
+            from {{ loads }} where load_id in unnest(load_ids)
+        )
     );
     set addresses = array(
         select distinct address
