@@ -117,9 +117,11 @@ def test_operation_refuses_wrong_value(
 
 
 def test_full_refresh_keeps_users_whose_raw_has_expired(landed: Run, warehouse: Warehouse) -> None:
-    keep = ("--vars", json.dumps(KEEP))
+    keep = ("--vars", json.dumps(KEEP | {"held_back_loads": "warn"}))
     unwanted = [changed_user(user(number), email="unwanted@x.org") for number in (2, 4)]
     land(landed, warehouse, Load("unwanted", NOW - timedelta(minutes=30), unwanted))
+    # it has another version of a user who is only in the marts
+    land(landed, warehouse, Load("held back", NOW - timedelta(minutes=20), ["text", user(1)]))
     emails = f"select email from {landed.analytics}.users order by user_id"
     first, third = ("ann@example.com",), ("ann@example.com",)
     passes(landed(*BUILD_WITHOUT_TESTS, *keep))
