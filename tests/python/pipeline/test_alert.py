@@ -110,7 +110,7 @@ def test_runs_of_dbt_are_recorded_once(built: Run, warehouse: Warehouse, tmp_pat
 
 
 def test_line_of_failed_model_names_what_it_stopped(alert_host: AlertHost) -> None:
-    names = ["stg_randomuser__users", "users", "locations", "users_history"]
+    names = ["loads", "users", "locations", "users_history"]
     skipped = {name: {"status": "skipped"} for name in names}
     alert_host.set_build_results(base_randomuser__users={"status": "error"}, **skipped)
     (line,) = alert_host.posted_lines(ALERT_FAILED_TASKS="build", ALERT_LOAD_ID="05:00")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
-from support.factories import Load, User, changed_user, land, make_raw, response_file, user
+from support.factories import Load, User, changed_user, decide, land, make_raw, response_file, user
 from support.forgetting import forget
 from support.warehouse import Warehouse
 
@@ -78,6 +78,8 @@ def test_next_build_carries_out_decisions(run: Run, warehouse: Warehouse) -> Non
     wrong_at = load("wrong", timedelta(days=10), person(2, "wrong"), person(4, "wrong"))
     load("few rejected", timedelta(hours=2), "text", *(person(n, "few") for n in range(11, 30)))
     load("newest", timedelta(hours=1), person(3, "newest"), person(5, "newest"))
+    load("never used", timedelta(minutes=9), person(4, "never used"))
+    decide(run, warehouse, "set aside", "never used")
     passes(run(*BUILD_WITHOUT_TESTS))
     versions = (
         f"select first_name, valid_from, valid_to from {run.analytics}.users_history "
@@ -89,7 +91,7 @@ def test_next_build_carries_out_decisions(run: Run, warehouse: Warehouse) -> Non
     before = read_marts()
 
     for load_id in ("wrong", "newest"):
-        passes(run("ingest", "--set-aside", load_id))
+        decide(run, warehouse, "set aside", load_id)
     assert "load_id=few rejected, users=1, reasons=the user is not" in passes(run(*BUILD))
     users = f"select first_name, count(*) from {run.analytics}.users group by 1 order by 1"
     assert warehouse.rows(users) == [("few", 18), ("old", 3)]
@@ -100,7 +102,7 @@ def test_next_build_carries_out_decisions(run: Run, warehouse: Warehouse) -> Non
     assert read_marts() == after
 
     for load_id in ("wrong", "newest"):
-        passes(run("ingest", "--accept", load_id))
+        decide(run, warehouse, "accepted", load_id)
     passes(run(*BUILD_WITHOUT_TESTS))
     assert read_marts() == before
 
@@ -117,30 +119,22 @@ def test_holes_and_odd_loads_are_named(run: Run, warehouse: Warehouse) -> None:
 
     make_raw(run, warehouse)
     usual = [load(hours) for hours in (13, 12, 11, 10, 8, 7, 6, 5, 4)]
-    without_email, of_one_nation, like_it = (
-        load(3, email=None),
-        load(2, nat="GB"),
-        load(1, nat="GB"),
-    )
-    odd = [without_email, of_one_nation, like_it]
-    land(run, warehouse, *usual, load(9, "by hand"), *odd)
-    for load_id, decision in {start(8): "set aside", of_one_nation.load_id: "accepted"}.items():
-        warehouse.rows(
-            f"update {run.raw}.loads set decision = '{decision}', "
-            f"decided_at = current_timestamp() where load_id = '{load_id}'"
-        )
+    odd, accepted = [load(3, email=None), load(1, nat="GB")], load(2, nat="GB")
+    land(run, warehouse, *usual, load(9, "by hand"), *odd, accepted)
+    decide(run, warehouse, "set aside", start(8))
+    decide(run, warehouse, "accepted", accepted.load_id)
     tests = ("loads_have_no_holes", "loads_are_like_others")
     select = ("--select", MODELS[0], MODELS[1], *tests, "--indirect-selection", "empty")
     settings = json.dumps({"load_interval": "hour", "odd_loads_min_users": 6})
     output = passes(run(*BUILD, *select, "--vars", settings))
     hole = f"load_id={start(9)}, to_do=python -m ingest --load-id {start(9)}"
     assert read_rows(output, tests[0]) == [hole]
-    decide = "to_do=python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID"
+    to_do = "to_do=python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID"
     assert read_rows(output, tests[1]) == [
-        f"load_id={without_email.load_id}, share=incomplete_share, in_this_load=1.0, "
-        f"in_the_loads_before=0.0, {decide}",
-        f"load_id={like_it.load_id}, share=nationality_share, in_this_load=1.0, "
-        f"in_the_loads_before=0.242, {decide}",
+        f"load_id={odd[0].load_id}, share=incomplete_share, in_this_load=1.0, "
+        f"in_the_loads_before=0.0, {to_do}",
+        f"load_id={odd[1].load_id}, share=nationality_share, in_this_load=1.0, "
+        f"in_the_loads_before=0.242, {to_do}",
     ]
 
 

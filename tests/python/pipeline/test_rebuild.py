@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from support.commands import Run
-from support.factories import fetch_users, land, make_raw
+from support.factories import decide, fetch_users, land, make_raw
 from support.random_loads import RandomLoads
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
@@ -101,11 +101,7 @@ def test_rebuild_gives_rows_of_incremental_builds(
         for number in range(1, runs + 1):
             land(run, warehouse, *loads.next_loads())
             for load_id, decision in loads.next_decisions().items():
-                warehouse.rows(
-                    f"update {run.raw}.loads set decision = '{decision}', "
-                    f"decided_at = timestamp '{loads.clock.isoformat()}' "
-                    f"where load_id = '{load_id}'"
-                )
+                decide(run, warehouse, decision, load_id, loads.clock)
             when = f"seed {seed}, run {number} of {runs}"
             command = WHOLE if number in (1, runs) else loads.random.choice(RUNS)
             dbt(run, when, *command)

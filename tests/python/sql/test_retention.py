@@ -117,7 +117,7 @@ def test_operation_refuses_wrong_value(
 
 
 def test_full_refresh_keeps_what_has_expired(landed: Run, warehouse: Warehouse) -> None:
-    keep = ("--vars", json.dumps(KEEP))
+    keep = ("--vars", json.dumps(KEEP | {"held_back_loads": "warn"}))
     base = f"{landed.analytics}_restricted.base_randomuser__users"
     expire = "delete from {} where load_id = '{}' and loaded_at < current_timestamp()"
     unwanted = [changed_user(user(number), email="unwanted@x.org") for number in (2, 4)]
@@ -126,6 +126,8 @@ def test_full_refresh_keeps_what_has_expired(landed: Run, warehouse: Warehouse) 
         warehouse,
         Load("never built", NOW - timedelta(days=50), [user(9)]),
         Load("unwanted", NOW - timedelta(minutes=30), unwanted),
+        # it has another version of a user who is only in the marts
+        Load("held back", NOW - timedelta(minutes=20), ["text", user(1)]),
     )
     warehouse.rows(expire.format(f"{landed.raw}.users", "never built"))
     emails = f"select email from {landed.analytics}.users order by user_id"
@@ -142,6 +144,7 @@ def test_full_refresh_keeps_what_has_expired(landed: Run, warehouse: Warehouse) 
     assert warehouse.rows(emails) == [("before",), ("new@x.org",), third]
     states = f"select load_id, state, users_accepted from {landed.analytics}.loads order by 1"
     assert warehouse.rows(states) == [
+        ("held back", "held back", 1),
         ("never built", "expired", None),
         ("new", "used", 2),
         ("old", "used", 2),

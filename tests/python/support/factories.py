@@ -121,6 +121,17 @@ def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
     )
 
 
+def decide(
+    run: Run, warehouse: Warehouse, decision: str, load_id: str, decided_at: datetime | None = None
+) -> None:
+    """Decide about a load, now or at that time."""
+    time = f"timestamp '{decided_at.isoformat()}'" if decided_at else "current_timestamp()"
+    warehouse.rows(
+        f"update {run.raw}.loads set decision = '{decision}', decided_at = {time} "
+        f"where load_id = '{load_id}'"
+    )
+
+
 def _text(text: str) -> str:
     """Return a string literal; BigQuery has the escapes of JSON."""
     return json.dumps(text, ensure_ascii=False)
