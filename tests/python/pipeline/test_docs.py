@@ -104,11 +104,19 @@ def read_descriptions(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def test_docs_describe_everything(built: Run, tmp_path: Path) -> None:
     passes(built("dbt", "--quiet", "docs", "generate", "--target-path", str(tmp_path)))
-    assert len(json.loads((tmp_path / "catalog.json").read_text())["nodes"]) > 10
+    catalog = json.loads((tmp_path / "catalog.json").read_text())["nodes"]
     manifest = json.loads(Path(built.environment["DBT_TARGET_PATH"], "manifest.json").read_text())
+    built_nodes = {
+        key
+        for key, node in manifest["nodes"].items()
+        if node["resource_type"] in ("model", "seed", "snapshot")
+        and node["config"]["materialized"] != "ephemeral"
+    }
+    assert set(catalog) == built_nodes
+    assert catalog["model.randomuser.users"]["stats"]["row_count"]["value"] > 0
     descriptions = dict(read_descriptions(manifest))
     undescribed = [name for name, text in descriptions.items() if not text.strip()]
-    assert len(descriptions) > 300 and not undescribed, undescribed
+    assert len(descriptions) > 200 and not undescribed, undescribed
     overview = manifest["docs"]["doc.randomuser.__overview__"]["block_contents"]
     links = re.findall(r"\(#!/\w+/([\w.]+)\)", overview)
     assert len(links) > 3 and set(links) <= descriptions.keys(), links
