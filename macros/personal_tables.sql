@@ -30,6 +30,5 @@
             {%- endif -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- do found.update({'schemas': schemas | list}) -%}
-    {{ return(found) }}
+    {{ return(dict(found, schemas=schemas | list)) }}
 {% endmacro %}
