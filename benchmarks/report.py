@@ -58,7 +58,7 @@ GOALS = {
     ],
     "landing": [("landing of {users} users alone: dlt / loader", (PEER, PIPELINE), "≥ 3")],
     "growth": [
-        ("{few} new users on {many} / on {few}", ("on {many}", "on {few}"), "≤ 1.3"),
+        ("{few} new users on {many} / on {few}", ("on {many}", "on {few}"), "≤ 1.25"),
     ],
     "nothing-new": [
         (
@@ -69,7 +69,7 @@ GOALS = {
         (
             "nothing new, {few} users: load and build of the pipeline / `dbt parse`",
             (PIPELINE + ", {few}", "dbt parse"),
-            "≤ 2",
+            "≤ 1.9",
         ),
     ],
 }
