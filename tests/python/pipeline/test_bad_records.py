@@ -147,7 +147,7 @@ def test_load_with_many_rejected_users_is_held_back(
     failed = run(*BUILD)
     assert failed.returncode == 1
     results = json.loads((tmp_path / "target" / FILES["build"]).read_text())["results"]
-    empty = [row["status"] for row in results if "password_is_not_empty" in row["unique_id"]]
+    empty = [row["status"] for row in results if "credentials_have_their_form" in row["unique_id"]]
     assert empty == ["warn"]
     rejected = sum(map(bool, CASES.values()))
     (row,) = re.findall("load_id=odd, rejected=.*", failed.stdout)

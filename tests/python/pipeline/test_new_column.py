@@ -27,7 +27,7 @@ def test_new_column_reaches_mart_and_history(
         " picture_url,",
         " picture_url,\n        thumbnail_url,",
     )
-    described = "      - {name: picture_url,"
+    described = "      - &picture_url {name: picture_url,"
     replace(
         project / "models/marts/_marts__models.yml",
         described,

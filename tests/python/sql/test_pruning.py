@@ -18,7 +18,7 @@ from ingest.tables import define_users
 MAXIMUM_HOURS = 31 * 24  # the loader looks for unfinished loads of the last 30 days
 PARTITIONED = re.compile(r"\.(raw_of_prod\.users|base_randomuser__users)$")
 BASE = "model.randomuser.base_randomuser__users"
-READERS = {BASE, "ingest", "publish alert", "publish report"}
+READERS = {BASE, "ingest", "publish alert"}
 READERS |= {f"model.randomuser.{mart}" for mart in ("users", "logins", "locations")}
 RECENT = "loaded_at >= timestamp_sub(current_timestamp(), interval 1 day)"
 TABLES = {
