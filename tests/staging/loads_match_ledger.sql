@@ -1,5 +1,6 @@
 -- A load lands completely or not at all: what was received is in raw, as many rows as the ledger
 -- records, or belongs to forgotten users; and each load in raw has a row in the ledger.
+{{ config(meta={'show_failures': true}) }}
 {%- set hours = var('lookback_hours') %}
 
 with
