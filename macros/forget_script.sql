@@ -70,7 +70,12 @@
     set shared = array(
         select distinct location_id
         from (
-            select user_id, location_id from {{ base }} where rejection_reason is null
+            select user_id, location_id from {{ base }}
+            where
+                rejection_reason is null
+                and load_id in (
+                    select load_id from {{ _relation_of('loads') }} where state = 'used'
+                )
             union all
             select user_id, location_id from {{ _relation_of('users') }}
         )

@@ -98,15 +98,23 @@
     {{ return("timestamp '" ~ time.strftime("%Y-%m-%d %H:%M:%S.%f+00") ~ "'") }}
 {% endmacro %}
 
-{% macro uncounted_from(ledger) %}
-    {#- The time of the first load of the ledger that this model has not counted yet, a literal. -#}
+{% macro uncounted_loads(ledger) %}
+    {#-
+        For `loads`: the time of the first load of the ledger that it has not counted yet, a literal,
+        and which rows of its table it keeps: all that are counted, in a rebuild those of loads
+        of which users were forgotten, because they cannot be counted again.
+    -#}
+    {%- set is_counted = "built_at is not null" -%}
     {%- if not execute or not is_incremental() -%}
-        {{ return(oldest_start()) }}
+        {%- set known = load_cached_relation(this) if execute -%}
+        {%- set kept = is_counted ~ " and load_id in (select ledger.load_id from " ~ ledger
+            ~ " as ledger where ledger.users_forgotten > 0)" -%}
+        {{ return({'start': oldest_start(), 'kept': kept if known and known.is_table else none}) }}
     {%- endif -%}
     {%- set first = run_query(
         "select min(loaded_at) from " ~ ledger ~ " where load_id not in (select load_id from "
-        ~ this ~ " where built_at is not null)"
+        ~ this ~ " where " ~ is_counted ~ ")"
     ).columns[0][0] -%}
     {%- set start = as_literal(first) if first else "timestamp '9999-12-31 00:00:00+00'" -%}
-    {{ return([start, oldest_start()] | max) }}
+    {{ return({'start': [start, oldest_start()] | max, 'kept': is_counted}) }}
 {% endmacro %}

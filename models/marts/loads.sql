@@ -12,7 +12,7 @@
     {#- A rebuild would lose what became of the loads whose users have expired. -#}
     {{- config(full_refresh=false) -}}
 {%- endif -%}
-{%- set counted_from = uncounted_from(source('randomuser', 'loads')) %}
+{%- set new = uncounted_loads(source('randomuser', 'loads')) %}
 
 with
 
@@ -36,7 +36,7 @@ ledger as (
 users as (
 
     select * from {{ ref('base_randomuser__users') }}
-    where loaded_at >= {{ counted_from }}
+    where loaded_at >= {{ new.start }}
 
 ),
 
@@ -135,8 +135,8 @@ counts as (
             )
             {%- endif %}
         )
-    {%- if is_incremental() %}
-        and ledger.load_id not in (select load_id from {{ this }} where built_at is not null)
+    {%- if new.kept %}
+        and ledger.load_id not in (select load_id from {{ this }} where {{ new.kept }})
 
     union all
 
@@ -151,27 +151,13 @@ counts as (
         nationality_share,
         email_domain_share
     from {{ this }}
-    where built_at is not null
+    where {{ new.kept }}
     {%- endif %}
 
 )
 
 select
     ledger.load_id,
-    ledger.source,
-    ledger.api_version,
-    ledger.started_at,
-    ledger.loaded_at,
-    timestamp_diff(ledger.loaded_at, ledger.started_at, millisecond) / 1000 as seconds,
-    ledger.users_received,
-    ledger.users_landed,
-    coalesce(ledger.users_forgotten, 0) as users_forgotten,
-    counts.users_accepted,
-    counts.users_rejected,
-    counts.rejection_reasons,
-    counts.built_at,
-    ledger.decision,
-    ledger.decided_at,
     case
         when ledger.decision = 'set aside' then 'set aside'
         when counts.load_id is null then 'not built'
@@ -182,10 +168,24 @@ select
             then 'used'
         else 'held back'
     end as state,
+    ledger.users_received,
+    counts.users_accepted,
+    counts.users_rejected,
+    counts.rejection_reasons,
+    ledger.decision,
+    ledger.decided_at,
+    ledger.started_at,
+    ledger.loaded_at,
+    counts.built_at,
+    timestamp_diff(ledger.loaded_at, ledger.started_at, millisecond) / 1000 as seconds,
+    ledger.users_landed,
+    coalesce(ledger.users_forgotten, 0) as users_forgotten,
     counts.incomplete_share,
     counts.female_share,
     counts.nationality_share,
-    counts.email_domain_share
+    counts.email_domain_share,
+    ledger.source,
+    ledger.api_version
 from ledger
 left join counts
     on ledger.load_id = counts.load_id

@@ -54,8 +54,9 @@ changed as (
 )
 
 select
-    * except (record_index, checked, checked_before, valid_to),
+    user_id,
     loaded_at as valid_from,
     valid_to,
-    valid_to is null as is_current
+    valid_to is null as is_current,
+    * except (user_id, record_index, checked, checked_before, valid_to)
 from changed
