@@ -28,10 +28,9 @@
         ~ " as batch)) from " ~ target ~ " where " ~ unique_key ~ " in (select batch."
         ~ unique_key ~ " from " ~ source ~ " as batch)"
     ).columns[0][0] -%}
-    {%- set start = as_literal(oldest) if oldest else "timestamp '9999-12-31 00:00:00+00'" -%}
     {%- set merge = dbt.default__get_merge_sql(
         target, source, unique_key, dest_columns,
-        (incremental_predicates or []) + ["DBT_INTERNAL_DEST." ~ column ~ " >= " ~ start]
+        (incremental_predicates or []) + ["DBT_INTERNAL_DEST." ~ column ~ " >= " ~ as_literal(oldest)]
     ) -%}
     {%- set matched, unmatched = "when matched then update", "when not matched then insert" -%}
     {%- if matched not in merge or unmatched not in merge -%}

@@ -6,6 +6,8 @@
         raw. Base comes last: it tells when a user landed and where a user lives.
     -#}
     {%- set base = _relation_of('base_randomuser__users') -%}
+    {%- set is_used = "load_id in (select load_id from " ~ _relation_of('loads')
+        ~ " where state = 'used')" -%}
     {%- set raw = source('randomuser', 'users') | string -%}
     {%- set loads, forgotten = source('randomuser', 'loads'), source('randomuser', 'forgotten') -%}
     {%- if base not in tables.users | map(attribute='relation') -%}
@@ -71,11 +73,7 @@
         select distinct location_id
         from (
             select user_id, location_id from {{ base }}
-            where
-                rejection_reason is null
-                and load_id in (
-                    select load_id from {{ _relation_of('loads') }} where state = 'used'
-                )
+            where rejection_reason is null and {{ is_used }}
             union all
             select user_id, location_id from {{ _relation_of('users') }}
         )
@@ -124,9 +122,7 @@
             location_id in unnest(shared)
             and user_id not in unnest(ids)
             and rejection_reason is null
-            and load_id in (
-                select load_id from {{ _relation_of('loads') }} where state = 'used'
-            )
+            and {{ is_used }}
         qualify row_number() over (
             partition by location_id order by loaded_at desc, load_id desc, record_index desc
         ) = 1

@@ -25,9 +25,7 @@
             on ledger.load_id = known.load_id
     ") -%}
     {%- set start = [as_literal(rows[0]), oldest] | max if rows[0] else oldest -%}
-    {#- If nothing is new, no partition of raw is read. -#}
-    {%- set raw_from = as_literal(rows[1]) if rows[1] else "timestamp '9999-12-31 00:00:00+00'" -%}
-    {{ return({'ledger_from': start, 'raw_from': raw_from if rows[0] else oldest}) }}
+    {{ return({'ledger_from': start, 'raw_from': as_literal(rows[1]) if rows[0] else oldest}) }}
 {% endmacro %}
 
 {% macro new_versions(loads) %}
@@ -52,8 +50,7 @@
         left join (select distinct load_id from " ~ this ~ " where loaded_at >= {since}) as known
             on loads.load_id = known.load_id
     ") -%}
-    {%- set nothing = "timestamp '9999-12-31 00:00:00+00'" -%}
-    {%- set start = as_literal(rows[1]) if rows[1] else (nothing if rows[0] else oldest) -%}
+    {%- set start = as_literal(rows[1]) if rows[0] else oldest -%}
     {%- set undone = as_literal(rows[2]) if rows[2] -%}
     {%- if undone and not run_query(
         "select count(*) from " ~ this ~ " where loaded_at >= " ~ undone ~ " and load_id in ("
@@ -95,14 +92,15 @@
 {% endmacro %}
 
 {% macro as_literal(time) %}
-    {{ return("timestamp '" ~ time.strftime("%Y-%m-%d %H:%M:%S.%f+00") ~ "'") }}
+    {#- No time is later than all rows, so that no partition is read if nothing is new. -#}
+    {%- set text = time.strftime("%Y-%m-%d %H:%M:%S.%f+00") if time else '9999-12-31 00:00:00+00' -%}
+    {{ return("timestamp '" ~ text ~ "'") }}
 {% endmacro %}
 
 {% macro uncounted_loads(ledger) %}
     {#-
-        For `loads`: the time of the first load of the ledger that it has not counted yet, a literal,
-        and which rows of its table it keeps: all that are counted, in a rebuild those of loads
-        of which users were forgotten, because they cannot be counted again.
+        For `loads`: the time of the first load that it has not counted, a literal, and which rows
+        it keeps: all that are counted; in a rebuild those of loads with forgotten users.
     -#}
     {%- set is_counted = "built_at is not null" -%}
     {%- if not execute or not is_incremental() -%}
@@ -115,6 +113,5 @@
         "select min(loaded_at) from " ~ ledger ~ " where load_id not in (select load_id from "
         ~ this ~ " where " ~ is_counted ~ ")"
     ).columns[0][0] -%}
-    {%- set start = as_literal(first) if first else "timestamp '9999-12-31 00:00:00+00'" -%}
-    {{ return({'start': [start, oldest_start()] | max, 'kept': is_counted}) }}
+    {{ return({'start': [as_literal(first), oldest_start()] | max, 'kept': is_counted}) }}
 {% endmacro %}

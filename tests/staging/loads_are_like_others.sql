@@ -1,5 +1,5 @@
--- A load can be accepted, but wrong: a share of its users is unlike that of each used load of the 30
--- days before it. A person who finds the load right accepts it.
+-- A load can be accepted, but wrong: a share of its users is unlike that of each used load of the
+-- 30 days before it. A person who finds the load right accepts it.
 {{ config(severity='warn', meta={'show_failures': true}) }}
 
 with
