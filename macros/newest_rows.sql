@@ -13,6 +13,22 @@
     {%- set new = new_versions(loads) -%}
     with
 
+    {% if is_incremental() -%}
+    known as (
+
+        select
+            {{ key }},
+            load_id,
+            load_id in (
+                select set_aside.load_id from {{ loads }} as set_aside
+                where set_aside.state = 'set aside'
+            ) as is_undone
+        from {{ this }}
+        where loaded_at >= {{ [new.start, new.undone_from or new.start] | min }}
+
+    ),
+
+    {% endif -%}
     versions as (
 
         select
@@ -24,15 +40,7 @@
         where
             {% if new.undone_from -%}
             -- what replaces the versions of a load that was set aside may be of any age
-            versions.{{ key }} in (
-                select undone.{{ key }} from {{ relation }} as undone
-                where
-                    undone.loaded_at >= {{ new.undone_from }}
-                    and undone.load_id in (
-                        select set_aside.load_id from {{ loads }} as set_aside
-                        where set_aside.state = 'set aside'
-                    )
-            )
+            versions.{{ key }} in (select known.{{ key }} from known where known.is_undone)
             or {% endif -%}
             versions.loaded_at >= {{ new.start }}
 
@@ -50,23 +58,6 @@
         ) = 1
 
     )
-    {%- if is_incremental() %},
-
-    -- of a load that was set aside, or of another
-    known as (
-
-        select
-            {{ key }},
-            load_id,
-            load_id in (
-                select set_aside.load_id from {{ loads }} as set_aside
-                where set_aside.state = 'set aside'
-            ) as is_undone
-        from {{ this }}
-        where loaded_at >= {{ [new.start, new.undone_from or new.start] | min }}
-
-    )
-    {%- endif %}
 
     {% if not is_incremental() -%}
     select * except (record_index, is_used) from newest

@@ -42,7 +42,7 @@ def read_status(client: bigquery.Client) -> Status:
     names = {name: nodes[key]["relation_name"].replace("`", "") for name, key in keys.items()}
     tables = {name: (_count_rows(client, table), table) for name, table in names.items()}
     loads = nodes["model.randomuser.loads"]["relation_name"].replace("`", "")
-    tables["rejected"] = (_count_rejected(client, loads), f"{loads}.users_rejected")
+    tables["rejected"] = (_count_rejected(client, loads), f"{loads}, users_rejected")
     tests = [result for result in build["results"] if result["unique_id"].startswith("test.")]
     for test, name in zip(tests, name_nodes(tests).values(), strict=True):
         test["name"] = name

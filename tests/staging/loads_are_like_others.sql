@@ -29,7 +29,7 @@ select
     odd.share,
     round(odd.users, 3) as in_this_load,
     round(avg(others.users), 3) as in_the_loads_before,
-    'python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID' as to_do
+    concat('python -m ingest --accept ', odd.load_id, ', or --set-aside ', odd.load_id) as to_do
 from shares as odd
 inner join shares as others
     on

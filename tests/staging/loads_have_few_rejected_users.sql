@@ -11,7 +11,7 @@ select
     users_received as users,
     round(users_rejected / users_received, 4) as rejected_share,
     rejection_reasons as reasons,
-    'python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID' as to_do
+    concat('python -m ingest --accept ', load_id, ', or --set-aside ', load_id) as to_do
 from {{ ref('loads') }}
 where state = 'held back'
 order by load_id

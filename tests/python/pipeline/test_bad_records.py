@@ -153,7 +153,7 @@ def test_load_with_many_rejected_users_is_held_back(
     (row,) = re.findall("load_id=odd, rejected=.*", failed.stdout)
     assert row.startswith(f"load_id=odd, rejected={rejected}, users={2 * len(CASES)}, rejected_s")
     assert "the user is not a JSON object that BigQuery can read (3)" in row
-    assert row.endswith("to_do=python -m ingest --accept LOAD_ID, or --set-aside LOAD_ID")
+    assert row.endswith("to_do=python -m ingest --accept odd, or --set-aside odd")
     assert loads_in_users() == [("good", 5)]
     assert run("dbt", "show", "--select", "stg_randomuser__rejected").returncode == 0
     passes(run("publish", "history"))

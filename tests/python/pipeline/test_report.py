@@ -103,7 +103,7 @@ def test_page_shows_what_became_of_each_user(run: Run, tmp_path: Path) -> None:
     columns = ("loads", "received", "used", "not used", "rejected", "share")
     today = f"{date.today()}"
     assert [shown[today, name] for name in columns] == ["4", "62", "30", "30", "2", "3.2%"]
-    rejected = f"{run.analytics}.loads.users_rejected"
+    rejected = f"{run.analytics}.loads, users_rejected"
     assert f"  rejected             2  {rejected}\n" in report
     assert page.table("Rows")[f"local-project.{rejected}", ""] == "2"
     assert "error: load held is held back until python -m ingest --accept held or" in page.words
