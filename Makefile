@@ -50,7 +50,7 @@ demo: setup  ## load, build, test and publish 10,000 users on this machine
 		'  README.md, "Real BigQuery"' \
 		'      does the same in your own project'
 
-# What a schedule runs, against the BigQuery that the environment names. The history is recorded and
+# What a schedule runs, against the BigQuery that the environment names. What dbt did is recorded and
 # the report printed whatever the result of the build. Unit tests test the SQL, not the data: `make
 # test` runs them.
 pipeline: export LOAD_ID := $(or $(value LOAD_ID),$(shell date -u +manual-%Y%m%dT%H%M%SZ-$$$$))
@@ -58,10 +58,11 @@ pipeline:  ## the same on the BigQuery of the environment (USERS=...)
 	$(STEP) 'load'
 	python -m ingest --load-id "$$LOAD_ID" $(if $(USERS),--users $(USERS))
 	$(STEP) 'check freshness'
-	dbt source freshness
+	@dbt source freshness || python -m publish history --exit-status $$?
 	$(STEP) 'build and test'
 	@dbt build --exclude-resource-type unit_test; status=$$?; printf '\n=== publish\n'; \
-		python -m publish history && { [ $$status -ne 0 ] || python -m publish csv; } && \
+		python -m publish history --exit-status $$status; status=$$?; \
+		{ [ $$status -ne 0 ] || python -m publish csv; } && \
 		python -m publish report $(if $(HTML),--html) && exit $$status
 	@python -m publish heartbeat
 

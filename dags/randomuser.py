@@ -1,5 +1,4 @@
-"""The schedule of randomuser: ingest, dbt source freshness, dbt build, publish, history,
-alert.
+"""The schedule of randomuser: ingest, dbt source freshness, dbt build, publish, alert, heartbeat.
 
 Every task runs the command that a person types, in the project's folder, with the environment of
 Airflow: set the project's settings (GOOGLE_CLOUD_PROJECT, DBT_TARGET, SLACK_WEBHOOK_URL_FILE, ...)
@@ -10,7 +9,8 @@ RANDOMUSER_PROJECT_DIR  the project's folder (the parent of this file's folder)
 RANDOMUSER_BIN          the folder of the project's `python` and `dbt` (.venv/bin, else PATH)
 RANDOMUSER_RETRY_DELAY  seconds before a failed task is retried, doubled after each try (60)
 
-A backfill ignores `max_active_runs`: give it `--max-active-runs 1`.
+A backfill ignores `max_active_runs`: give it `--max-active-runs 1`. Tasks share no file: they can
+run on several machines.
 """
 
 import os
@@ -20,7 +20,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, chain
+from airflow.sdk import DAG, Asset, Context, CronDataIntervalTimetable, chain
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 SCHEDULE = os.environ.get("RANDOMUSER_SCHEDULE", "0 * * * *")
 PROJECT = Path(os.environ.get("RANDOMUSER_PROJECT_DIR", Path(__file__).resolve().parents[1]))
@@ -38,10 +39,27 @@ _minute, *_hours = SCHEDULE.split()
 _interval = "hour" if _hours == ["*"] * 4 else "day" if _hours[1:] == ["*"] * 3 else "null"
 DBT_VARS = f"--vars 'load_interval: {_interval}'"
 
-FAILED_TASKS = (
+# What became of a command of dbt is recorded right after it, by the same task. `history` ends with
+# dbt's exit status, or with this one if dbt would fail again in the same way: a test failed, or the
+# source is stale.
+RECORD, SAME_AGAIN = "python -m publish history --exit-status $?", 3
+
+TASK_STATES = (
     "{{ ti.get_task_states(dag_id=dag.dag_id, run_ids=[run_id]).get(run_id, {}).items()"
-    " | selectattr(1, 'equalto', 'failed') | map(attribute=0) | join(',') }}"
+    " | map('join', '=') | join(',') }}"
 )
+
+
+class Command(BashOperator):
+    """A command that is not tried again if it ends with SAME_AGAIN."""
+
+    def execute(self, context: Context) -> object:
+        """Run the command."""
+        try:
+            return super().execute(context)
+        except AirflowSkipException:  # see skip_on_exit_code
+            text = "a test failed, or the source is stale: it is not tried again"
+            raise AirflowFailException(text) from None
 
 
 def list_marts() -> list[Asset]:
@@ -59,10 +77,10 @@ def make_task(
     minutes: int,
     outlets: Sequence[Asset] = (),
     env: Mapping[str, str] = MappingProxyType({}),
-) -> BashOperator:
+) -> Command:
     """Return a task that runs `command` and stops it after `minutes`."""
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return BashOperator(
+    return Command(
         task_id=name,
         bash_command=command,
         cwd=str(PROJECT),
@@ -71,7 +89,7 @@ def make_task(
         # LOAD_ID becomes a label of dbt's jobs, and a column of the run history.
         env={"PATH": path, "SHLVL": "1", "LOAD_ID": LOAD_ID, **env},
         append_env=True,
-        skip_on_exit_code=None,  # no command here skips: every status but 0 is a failure
+        skip_on_exit_code=SAME_AGAIN,
         execution_timeout=timedelta(minutes=minutes),
         outlets=outlets,
     )
@@ -100,28 +118,26 @@ with DAG(
     chain(
         # RETRY_SECONDS (600) must be shorter than the timeouts of `ingest` and `alert`.
         make_task("ingest", f"python -m ingest --load-id '{LOAD_ID}'", minutes=60),
-        make_task("freshness", f"dbt source freshness {DBT_VARS}", minutes=15),
+        make_task("freshness", f"dbt source freshness {DBT_VARS}; {RECORD}", minutes=15),
         make_task(
             "build",
-            f"dbt build --exclude-resource-type unit_test {DBT_VARS}",
+            f"dbt build --exclude-resource-type unit_test {DBT_VARS}; {RECORD}",
             minutes=60,
             outlets=list_marts(),
         ),
-        make_task(
-            "publish",
-            "python -m publish csv && python -m publish report && python -m publish heartbeat",
-            minutes=30,
+        publish := make_task(
+            "publish", "python -m publish csv && python -m publish report", minutes=30
         ),
-        # Teardowns always run: also after tasks that were killed or timed out, and when somebody
-        # marks the run as failed. Their success does not mark a failed run as successful, which
-        # that of an ordinary last task with trigger_rule="all_done" would. A failed `alert` fails
-        # the run, because nobody was told; `alert` tells of a failed `history`. If `history` too
-        # failed the run, Airflow would no longer look at the state of `publish`.
-        make_task("history", "python -m publish history", minutes=10).as_teardown(),
+        # A teardown always runs: also after tasks that were killed or timed out, and when somebody
+        # marks the run as failed.
         make_task(
             "alert",
             "python -m publish alert",
             minutes=30,
-            env={"ALERT_FAILED_TASKS": FAILED_TASKS, "ALERT_LOAD_ID": LOAD_ID},
-        ).as_teardown(on_failure_fail_dagrun=True),
+            env={"ALERT_TASKS": TASK_STATES, "ALERT_LOAD_ID": LOAD_ID},
+        ).as_teardown(),
+        # The last task decides how the run ended. It needs `alert` and `publish`: a run fails if a
+        # task failed, and if nobody was told.
+        heartbeat := make_task("heartbeat", "python -m publish heartbeat", minutes=5),
     )
+    chain(publish, heartbeat)

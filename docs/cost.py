@@ -25,6 +25,7 @@ USERS, USERS_AN_HOUR, RUNS_A_MONTH = (10**4, 10**6, 10**8), 5_000, 730
 WINDOW_HOURS = 7  # that a run reads: 6 of the look-back and 1 since the last run
 MINIMUM_BYTES, BYTES_PER_DOLLAR = 10 * 2**20, 2**40 / 6.25  # the minimum: per table and statement
 TOTAL = "**a run**"
+BUILT = ("model ", "snapshot ", "seed ", "tests of ")  # the lines of `dbt build`
 
 
 @dataclass
@@ -160,16 +161,22 @@ def estimate_bytes(
 
 def draw_table(
     labelled: Iterable[tuple[str, str, Any]], tables: Mapping[str, Any], client: Client
-) -> str:
-    """Return the body of the table in docs/cost.md; `labelled`: its lines, SQL and parameters."""
+) -> tuple[str, dict[str, float]]:
+    """Return the body of the table in docs/cost.md, and the bytes of a build by number of users.
+
+    `labelled`: the table's lines, each with its SQL and parameters.
+    """
     statements, billed, full_scans = estimate_bytes(labelled, tables, client)
-    body = ""
+    body, of_build = "", dict.fromkeys((f"10{power} users" for power in "⁴⁶⁸"), 0.0)
     for line in sorted(statements, key=lambda line: (-billed[line, USERS[-1]], line)):
         monthly = (billed[line, users] / BYTES_PER_DOLLAR * RUNS_A_MONTH for users in USERS)
         dollars = "".join(f" {amount:,.2f} |" for amount in monthly)
         scanned = ", ".join(sorted(full_scans[line]))
         body += f"| {line} | {statements[line]} | {scanned} |{dollars}\n"
-    return body
+        if line.startswith(BUILT):
+            for name, users in zip(of_build, USERS, strict=True):
+                of_build[name] += billed[line, users]
+    return body, of_build
 
 
 def column_sizes(client: Client, name: str) -> dict[str, float]:

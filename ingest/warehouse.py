@@ -68,12 +68,12 @@ class Warehouse:
         self.retry = DEFAULT_RETRY.with_timeout(self._seconds)
         # An emulator that is down stays down; a network may recover.
         limit = 1 if settings.bigquery_emulator_host else 30
-        self._first_call_retry = DEFAULT_RETRY.with_timeout(min(limit, self._seconds))
+        self.first_call_retry = DEFAULT_RETRY.with_timeout(min(limit, self._seconds))
 
     def create_tables(self) -> None:
         """Create the dataset and its tables; raise LandingError if they are of an older version."""
         with suppress(NotFound):
-            users = self.client.get_table(self.users, retry=self._first_call_retry)
+            users = self.client.get_table(self.users, retry=self.first_call_retry)
             if len(users.schema) < len(tables.USERS):
                 conversion = "docs/upgrade.md has the statements that convert it"
                 raise LandingError(f"{self.dataset} is of an earlier version: {conversion}")
@@ -124,7 +124,8 @@ class Warehouse:
                     job = self.find_job(step, attempt)
             error = self._wait(job)
             if not error and (is_ours or job.ended >= since - CLOCK_ERROR):
-                log.info("%s written", step, extra=event("written", table=step))
+                table = step.partition("-")[0]
+                log.info("%s written", table, extra=event("written", table=table))
                 return job if is_ours else None
             if error and is_ours:
                 reason = (job.error_result or {}).get("reason")

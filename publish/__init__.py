@@ -1,1 +1,7 @@
-"""Publishes the marts: `python -m publish csv`, `history`, `report`, `alert` and `heartbeat`."""
+"""What people get from the pipeline: CSVs, a report and alerts (`python -m publish`)."""
+
+MARTS = ("users", "logins", "locations")
+
+
+class PublishError(RuntimeError):
+    """Something could not be published; the text says what to do."""

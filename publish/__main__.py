@@ -1,10 +1,10 @@
 """Publish the marts.
 
 csv        users.csv, logins.csv and locations.csv; secrets only --with-secrets
-history    the results of the last `dbt build` and `dbt source freshness`, to the
-           table `runs`
-report     the last `dbt build`: rows in each table, test results and freshness;
-           with --html also a page with charts of the last 30 days and the users
+history    right after a command of dbt: records what became of it in the table
+           `runs`, which the other commands read
+report     what is wrong, rows in each table, test results and freshness; with
+           --html also a page with charts of the last 30 days and the users
 alert      new errors, warnings and recoveries, to Slack (SLACK_WEBHOOK_URL) or
            to the screen
 heartbeat  after a good run: requests HEARTBEAT_URL, if it is set
@@ -13,7 +13,6 @@ heartbeat  after a good run: requests HEARTBEAT_URL, if it is set
 import argparse
 import os
 import sys
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -25,16 +24,16 @@ from ingest import __version__, logs
 from ingest.errors import explain
 from ingest.load_id import normalize
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import connect
-from publish import csv_files
-from publish.alert import AlertSettings, send_alert
-from publish.artifacts import PublishError
+from ingest.warehouse import LandingError, Warehouse
+from publish import PublishError, csv_files
+from publish.alerts.send import AlertSettings, send_alert
 from publish.files import replace_files
 from publish.heartbeat import HeartbeatSettings, send_heartbeat
-from publish.history import record_runs
-from publish.report_statistics import read_statistics
-from publish.report_status import read_status
-from publish.report_text import format_report
+from publish.history import choose_exit_status, describe, record_runs
+from publish.report.statistics import read_statistics
+from publish.report.status import read_status
+from publish.report.text import format_report
+from publish.runs import read_runs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,19 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
         elif isinstance(settings, HeartbeatSettings):
             send_heartbeat(settings.heartbeat_url)
         elif flags.command == "history":
-            print(record_runs(settings, flags.load_id))
+            recorded = record_runs(settings, flags.load_id, flags.exit_status)
+            print(describe(recorded))
+            return choose_exit_status(flags.exit_status, recorded)
         elif flags.command == "csv":
-            files = csv_files.write_marts(
-                connect(settings), flags.output, flags.with_secrets, flags.for_spreadsheets
-            )
-            for file, rows in files.items():
-                print(f"Wrote {rows:,} rows to {file}")
+            _write_csv(settings, flags)
         else:
             _report(settings, flags)
         return 0
     except SettingsError as error:
         message, status = f"wrong settings: {error}", 2
-    except PublishError as error:
+    except (PublishError, LandingError) as error:
         message, status = str(error), 1
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
         message, status = f"BigQuery refused or did not answer: {'; '.join(explain(error))}", 1
@@ -73,19 +70,28 @@ def main(arguments: list[str] | None = None) -> int:
     return logs.report_failure("publish", message, status)
 
 
+def _write_csv(settings: Settings, flags: argparse.Namespace) -> None:
+    warehouse = Warehouse(settings)
+    nodes = read_runs(warehouse).known
+    files = csv_files.write_marts(
+        warehouse.client, nodes, flags.output, flags.with_secrets, flags.for_spreadsheets
+    )
+    for file, rows in files.items():
+        print(f"Wrote {rows:,} rows to {file}")
+
+
 def _report(settings: Settings, flags: argparse.Namespace) -> None:
-    client, project = connect(settings), settings.google_cloud_project
-    status = read_status(client)
+    warehouse = Warehouse(settings)
+    status = read_status(warehouse, settings.retry_seconds)
     print(format_report(status))
     if not flags.html:
         return
     try:  # what it draws with is not in the image
-        from publish.report_page import format_page  # noqa: PLC0415
+        from publish.report.page import format_page  # noqa: PLC0415
     except ImportError as error:
         command = "pip install --require-hashes --requirement requirements/report.txt"
         raise PublishError(f"cannot draw the page without {error.name}: `{command}`") from None
-    statistics = read_statistics(client, f"{project}.{settings.raw_dataset}.runs")
-    page = format_page(status, statistics, project, datetime.now(UTC))
+    page = format_page(status, read_statistics(warehouse, status.state.runs))
     with replace_files(flags.output) as unfinished:
         (unfinished / "report.html").write_text(page, encoding="utf-8")
     print(f"Wrote {flags.output / 'report.html'}")
@@ -117,10 +123,17 @@ def _build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="begin texts with ' that a spreadsheet would take for a formula",
     )
-    history = add_parser("history", help="record the last runs of dbt")
+    history = add_parser("history", help="record the last command of dbt")
     load_id, help_text = os.environ.get("LOAD_ID", ""), "the load before them (LOAD_ID)"
     history.add_argument("--load-id", type=normalize, default=load_id, help=help_text)
-    summary = add_parser("report", help="print a summary of the last run", parents=[folder])
+    history.add_argument(
+        "--exit-status",
+        type=int,
+        default=0,
+        metavar="$?",
+        help="that of dbt: ends with it, or with 3 if dbt would fail again in the same way",
+    )
+    summary = add_parser("report", help="print whether all is well", parents=[folder])
     summary.add_argument(
         "--html", action="store_true", help="also write it with charts to report.html"
     )

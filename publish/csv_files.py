@@ -4,16 +4,16 @@ All but numbers is quoted, and null is an empty field without quotes.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from publish.artifacts import PublishError, read_artifact
+from publish import MARTS, PublishError
 from publish.files import replace_files
+from publish.runs import DAYS, Result
 
-MARTS = ("users", "logins", "locations")
 PUBLISHED = ("public", "personal")
 # Six digits also of a whole second: pandas reads a column of two formats as text.
 ISO_TIME = "format_timestamp('%FT%H:%M:%E6SZ', {name}) as {name}"
@@ -29,15 +29,24 @@ class _Null(float):
 
 
 def write_marts(
-    client: bigquery.Client, folder: Path, with_secrets: bool, for_spreadsheets: bool
+    client: bigquery.Client,
+    nodes: Mapping[str, Result],
+    folder: Path,
+    with_secrets: bool,
+    for_spreadsheets: bool,
 ) -> dict[Path, int]:
     """Write one file per mart into `folder` and return each file's number of rows.
 
-    Columns whose class is not `public` or `personal` are left out unless `with_secrets`. The files
-    are of one moment, and replace others when all are complete. Raises PublishError if a mart is
-    missing.
+    `nodes` of `runs` know the columns; those whose class is not `public` or `personal` are left out
+    unless `with_secrets`. The files are of one moment, and replace others when all are complete.
+    Raises PublishError if a mart is missing.
     """
-    nodes = read_artifact("manifest")["nodes"]
+    for name in MARTS:
+        if "columns" not in getattr(nodes.get(f"model.randomuser.{name}"), "details", {}):
+            raise PublishError(
+                f"no build of {name} is recorded in the last {DAYS} days: run `dbt build` first, "
+                f"then `python -m publish history`; the files in {folder} are unchanged"
+            )
     formats = {"timestamp": ISO_TIME} | ({"string": NO_FORMULA} if for_spreadsheets else {})
     row_counts = {}
     try:
@@ -47,14 +56,14 @@ def write_marts(
             for name in MARTS:
                 node = nodes[f"model.randomuser.{name}"]
                 columns = {
-                    column: formats.get(config["data_type"], "{name}").format(name=column)
-                    for column, config in node["columns"].items()
-                    if with_secrets or config["config"]["meta"].get("class") in PUBLISHED
+                    column: formats.get(data_type, "{name}").format(name=column)
+                    for column, (data_type, column_class) in node.details["columns"].items()
+                    if with_secrets or column_class in PUBLISHED
                 }
                 sql = (
-                    f"select {', '.join(columns.values())} from {node['relation_name']} for "  # noqa: S608
+                    f"select {', '.join(columns.values())} from `{node.relation}` for "  # noqa: S608
                     f"system_time as of timestamp '{moment.isoformat()}' "
-                    f"order by {node['config']['unique_key']}"
+                    f"order by {node.details['key']}"
                 )
                 file = unfinished / f"{name}.csv"
                 file.touch(0o600 if with_secrets else 0o666)

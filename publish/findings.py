@@ -1,130 +1,303 @@
-"""Findings: the state of each part of the pipeline; this module finds what dbt does not know.
+"""What is wrong with the pipeline and what is well, by the rules of this table:
 
-A load that waits for a person's decision is found in the mart `loads`, whatever its age. A failed
-load is found in three ways. Its task failed in the scheduler: `ALERT_FAILED_TASKS`. The loader died
-between its two statements: raw has users, of the last 30 days, that are not in the ledger. Or the
-load left nothing: then the source becomes stale.
+| kind | key | from | an error or warning if |
+| --- | --- | --- | --- |
+| run | command of dbt | `runs` | the last one left no results |
+| age | command of dbt | `runs` | none of the whole project ran within the limit of the sources |
+| source | source | `runs` | it was stale when it was checked, or could not be checked |
+| table | table | BigQuery | raw or a mart does not exist |
+| model, test | node of dbt | `runs` | it failed or warned when it last ran |
+| load | load id | ledger | raw has users of it, the ledger no row |
+| held-back load | load id | `loads` | a person has to decide about it |
+| task | task | scheduler | it failed |
+| cost | `build` | `runs`, `loads` | the last build billed much more than is usual |
 
 A finding holds names and numbers only, never a value of a row: dbt's messages may quote values.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from shlex import quote
 from statistics import median
 from typing import Any
 
-from google.api_core.exceptions import NotFound
-from google.cloud import bigquery
-
-from ingest.landing import RECOVERY_DAYS
-from publish.artifacts import HELD_BACK_TEST, read_if_complete
+from publish.dbt_results import FAILED, FRESHNESS
+from publish.runs import DAYS, Result
+from publish.state import State
 
 ERROR, WARNING, OK = "error", "warning", "recovered"
 USUAL_BUILDS = 5  # fewer earlier builds are not enough to say what is usual
-_ago = "timestamp_sub(current_timestamp(), interval {} {})".format
+CLOCK_TOLERANCE = timedelta(minutes=5)  # between this machine and the warehouse
+_STATES = dict.fromkeys(FAILED, ERROR) | {"warn": WARNING}
+_LOG = "dbt's log"
+HELD_BACK_TEST = "test.randomuser.loads_have_few_rejected_users"
+DEFAULT_LIMIT = {"count": 24, "period": "hour"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The state of one thing that was checked."""
+    """The state of one thing."""
 
-    key: str
-    """What was checked: `source:NAME`, `test:UNIQUE_ID`, `model:UNIQUE_ID`, `load:LOAD_ID`,
-    `held-back load:LOAD_ID`, `task:NAME` or `cost:build`."""
+    kind: str
+    """As in the table above."""
+    name: str
     state: str
     """ERROR, WARNING or OK."""
     text: str
-    """The text of its alert, without its effects."""
+    """What is the case."""
     seen_at: datetime
-    """When it was in this state, UTC."""
+    """When it was so, UTC."""
+    load_id: str | None = None
+    """The load of the run in which it was seen."""
+    to_do: str = ""
     effects: tuple[str, ...] = ()
-    """What failed only because of it: publish/causes.py."""
+    """What failed only because of it."""
+    since: datetime | None = None
+    """Since when it is in this state, if that is known."""
+
+    @property
+    def key(self) -> str:
+        """What an alert is for, in the table `alerts`."""
+        return f"{self.kind}:{self.name}"
 
     @property
     def message(self) -> str:
-        """The text of its alert, with its effects."""
+        """The text with its effects."""
         because = f"; because of that {' and '.join(self.effects)}" if self.effects else ""
         return self.text + because
 
 
-def find_unfinished_loads(
-    client: bigquery.Client, raw: str, now: datetime, grace_period: timedelta
-) -> Iterator[Finding]:
-    """Yield the loads in the dataset `raw` that have users but no row in the ledger.
+def find_runs(state: State) -> Iterator[Finding]:
+    """Yield the commands of dbt that left no results, and whether a whole one followed."""
+    runs = state.runs
+    for command, run in runs.unknown.items():
+        text = f"`dbt {command}`" if command else "a command of dbt"
+        later = runs.whole.get(FRESHNESS if command == FRESHNESS else "build")
+        if command not in ("build", FRESHNESS, ""):  # a whole build does the same
+            later = max(filter(None, (later, runs.commands.get(command))), key=_ended, default=None)
+        if later and later.ended_at > run.ended_at:
+            yield Finding("run", command, OK, text, later.ended_at, later.load_id)
+            continue
+        text += " left no results: it was killed, or could not read the project or use BigQuery"
+        yield Finding("run", command, ERROR, text, run.ended_at, run.load_id, f"Read {_LOG}.")
 
-    A load that began to land within `grace_period` may still write its row.
+
+def find_ages(state: State) -> Iterator[Finding]:
+    """Yield whether the whole project was built, and all sources checked, within the limit."""
+    limits = [_get_limit(result) for result in state.runs.nodes.values()]
+    limit = max(filter(None, limits), key=_to_time, default=DEFAULT_LIMIT)
+    for command in ("build", FRESHNESS):
+        run = state.runs.whole.get(command)
+        text, since = f"no whole `dbt {command}` is recorded", f"in the last {DAYS} days"
+        if run and state.now - run.ended_at <= _to_time(limit):
+            yield Finding("age", command, OK, f"a whole `dbt {command}`", run.ended_at)
+            continue
+        if run:
+            since = f"since {run.ended_at:%Y-%m-%d %H:%M} UTC, the limit is {_format_limit(limit)}"
+        to_do = f"Does the schedule run? `python -m publish history` records `dbt {command}`."
+        yield Finding("age", command, ERROR, f"{text} {since}", state.now, state.load_id, to_do)
+
+
+def find_stale_sources(state: State) -> Iterator[Finding]:
+    """Yield how fresh each source was when it was checked; an old check says nothing."""
+    for node, result in state.runs.known.items():
+        limit = _get_limit(result)
+        if not limit or state.now - result.ended_at > _to_time(limit):
+            continue
+        name, newest = ".".join(node.split(".")[-2:]), describe_newest_load(result, state.now)
+        found, text = _STATES.get(result.status, OK), f"source `{name}`"
+        if result.status == "runtime error":
+            text = f"the check of the freshness of {text} failed"
+        elif found != OK:
+            limit = result.details["limits"]["error_after" if found == ERROR else "warn_after"]
+            text += f" is stale: {newest}, the limit is {_format_limit(limit)}"
+        to_do = "Does the schedule run? `python -m ingest` loads."
+        yield Finding("source", name, found, text, result.ended_at, result.load_id, to_do)
+
+
+def find_missing_tables(state: State) -> Iterator[Finding]:
+    """Yield whether raw and the marts exist, once dbt has run."""
+    for table, rows in state.sizes.values() if state.runs.nodes else ():
+        is_there, text = rows is not None, f"table `{table}`"
+        text += "" if is_there else " does not exist"
+        to_do = "`dbt build` makes a mart again, `python -m ingest` raw."
+        yield Finding("table", table, OK if is_there else ERROR, text, state.now, to_do=to_do)
+
+
+def find_failed_nodes(state: State) -> Iterator[Finding]:
+    """Yield how each model and test ended that ran; one that was skipped keeps its state.
+
+    The test of the loads that are held back is left out when it finds some: each is a finding.
     """
-    sql = (
-        f"select load_id, count(*) as users from `{raw}.users` "  # noqa: S608
-        f"where loaded_at >= {_ago(RECOVERY_DAYS, 'day')} "
-        f"and loaded_at < {_ago(int(grace_period.total_seconds()), 'second')} "
-        f"and load_id not in (select load_id from `{raw}.loads`) "
-        "group by load_id order by load_id"
-    )
-    for row in client.query_and_wait(sql):
-        text = f"load `{row.load_id}` is not finished, {row.users:,} users are in raw: run it again"
-        yield Finding(f"load:{row.load_id}", ERROR, text, now)
+    names, results = state.runs.names, state.runs.known.items()
+    for node, result in results:
+        if node.startswith("source.") or (node == HELD_BACK_TEST and result.failures):
+            continue
+        kind = "test" if node.startswith(("test.", "unit_test.")) else "model"
+        found = _STATES.get(result.status, OK)
+        text, to_do = f"{node.split('.')[0].replace('_', ' ')} `{names[node]}`", ""
+        if found != OK and kind == "test":
+            text += _describe_test(result)
+            if result.failures and not (result.relation or result.details.get("rows")):
+                to_do = f"`dbt test --select {names[node]} --store-failures` stores the rows."
+        elif found != OK:
+            text += f" was not built: {_LOG} says why"
+            to_do = "`dbt retry` runs what failed and what was skipped."
+        not_built = [
+            names[skipped.node]
+            for skipped in state.runs.nodes.values()
+            if skipped.invocation_id == result.invocation_id
+            and node in skipped.details.get("causes", ())
+        ]
+        were = "1 model was" if len(not_built) == 1 else f"{len(not_built)} models were"
+        effects = (f"{were} not built: {', '.join(not_built)}",) if not_built else ()
+        seen = result.ended_at, result.load_id
+        yield Finding(kind, node, found, text, *seen, to_do, effects, result.since)
 
 
-def find_held_back_loads(client: bigquery.Client, now: datetime) -> list[Finding] | None:
-    """Return the loads that a person has to decide about; None if dbt has not built `loads`."""
-    nodes = (read_if_complete("manifest") or {}).get("nodes", {})
-    try:
-        table = nodes["model.randomuser.loads"]["relation_name"]
-        sql = "select load_id, users_rejected, users_received, rejection_reasons "
-        sql += f"from {table} where state = 'held back' order by load_id"
-        rows = list(client.query_and_wait(sql))
-    except (KeyError, NotFound):
-        return None
-    is_warning = nodes[HELD_BACK_TEST]["config"]["severity"].lower() == "warn"
-    held_back = []
-    for row in rows:
-        load_id = quote(row.load_id)
-        text = f"load `{row.load_id}` is held back until `python -m ingest --accept {load_id}` or "
-        text += f"`--set-aside {load_id}`: {row.users_rejected:,} of {row.users_received:,} users "
-        text += f"are rejected: {row.rejection_reasons}"
-        state = WARNING if is_warning else ERROR
-        held_back.append(Finding(f"held-back load:{row.load_id}", state, text, now))
-    return held_back
+def find_unfinished_loads(state: State) -> Iterator[Finding]:
+    """Yield the loads of which raw has users, and the ledger no row: the loader died in between."""
+    for load in state.unfinished:
+        found, text = OK, f"load `{load.load_id}`"
+        if not load.is_in_ledger:
+            found = ERROR
+            text += f" is not finished, {load.users:,} users are in raw: run it again"
+        to_do = f"`python -m ingest --load-id {quote(load.load_id)}` finishes it."
+        yield Finding("load", load.load_id, found, text, state.now, to_do=to_do)
 
 
-def find_failed_tasks(task_names: str, load_id: str, now: datetime) -> Iterator[Finding]:
-    """Yield a finding for each failed task of the scheduler in `task_names`, split at commas."""
-    of_load = f" of load `{load_id}`" if load_id else ""
-    for name in filter(None, map(str.strip, task_names.split(","))):
-        yield Finding(
-            f"task:{name}", ERROR, f"task `{name}`{of_load} failed: its log says why", now
-        )
+def find_held_back_loads(state: State) -> Iterator[Finding]:
+    """Yield the loads that a person has to decide about, however old they are."""
+    test = state.runs.known.get(HELD_BACK_TEST)
+    for load in state.decided:
+        load_id, text = quote(load.load_id), f"held-back load `{load.load_id}`"
+        found = OK if load.state in ("used", "set aside") else None
+        if load.state == "held back":
+            found = WARNING if test and test.status == "warn" else ERROR
+            text = (
+                f"load `{load.load_id}` is held back until `python -m ingest --accept {load_id}` "
+            )
+            text += (
+                f"or `--set-aside {load_id}`: {load.users_rejected:,} of {load.users_received:,} "
+            )
+            text += f"users are rejected: {load.rejection_reasons}"
+        if found:
+            run = test.load_id if test else None
+            to_do = "`stg_randomuser__rejected` has its rejected users."
+            yield Finding("held-back load", load.load_id, found, text, state.now, run, to_do)
 
 
-def find_costly_build(client: bigquery.Client, raw: str, ratio: float) -> Iterator[Finding]:
-    """Yield whether the last build in `runs` billed more than `ratio` times the usual bytes."""
-    sql = (
-        "select max(ended_at) as built_at, sum(bytes_billed) as billed, "  # noqa: S608
-        "array_agg(node order by bytes_billed desc limit 1)[offset(0)] as node, "
-        f"max(bytes_billed) as node_billed from `{raw}.runs` "
-        f"where ended_at >= {_ago(30, 'day')} and command = 'build' and bytes_billed > 0 "
-        "group by invocation_id order by built_at desc"
-    )
-    with suppress(NotFound):  # no build was recorded
-        yield from compare_builds(list(client.query_and_wait(sql)), ratio)
+def find_failed_tasks(state: State) -> Iterator[Finding]:
+    """Yield the scheduler's tasks that failed or succeeded; others did not run."""
+    of_load = f" of load `{state.load_id}`" if state.load_id else ""
+    for name, ended in state.tasks.items():
+        text = f"task `{name}`"
+        if ended == "failed":
+            text += f"{of_load} failed: its log says why"
+            yield Finding("task", name, ERROR, text, state.now, state.load_id)
+        elif ended == "success":
+            yield Finding("task", name, OK, text, state.now, state.load_id)
 
 
-def compare_builds(builds: list[Any], ratio: float) -> Iterator[Finding]:
-    """Yield how the first of `builds`, the last one, compares to the median of the others."""
-    if len(builds) <= USUAL_BUILDS:
+def find_costly_build(state: State) -> Iterator[Finding]:
+    """Yield whether the last build billed much more than builds with as many new loads did."""
+    if len(state.builds) <= USUAL_BUILDS:
         return
-    last, usual = builds[0], median(build.billed for build in builds[1:])
-    text, state = "the bytes that `dbt build` billed", OK
-    if last.billed > ratio * usual:
-        state, times = WARNING, f"{last.billed / usual:,.1f} times the usual {_format_mb(usual)}"
-        text = f"`dbt build` billed {_format_mb(last.billed)}, {times}; most of it "
-        text += f"({_format_mb(last.node_billed)}) for `{last.node.split('.')[2]}`: expected only "
-        text += "for a full refresh or after an outage"
-    yield Finding("cost:build", state, text, last.built_at)
+    last, usual = state.builds[0], median(build.billed for build in state.builds[1:])
+    text, found = "the bytes that `dbt build` billed", OK
+    if last.billed > state.billed_ratio * usual:
+        found, times = WARNING, f"{last.billed / usual:,.1f} times the {_format_mb(usual)}"
+        text = f"`dbt build` billed {_format_mb(last.billed)}, {times} that are usual with "
+        text += f"{last.new_loads} new load{'s' * (last.new_loads != 1)}; most of it "
+        text += f"({_format_mb(last.node_billed)}) for `{last.node.split('.')[2]}`"
+    to_do = "Does a statement read more partitions than before?"
+    yield Finding("cost", "build", found, text, last.ended_at, to_do=to_do)
+
+
+RULES = (
+    find_runs,
+    find_ages,
+    find_stale_sources,
+    find_missing_tables,
+    find_failed_nodes,
+    find_unfinished_loads,
+    find_held_back_loads,
+    find_failed_tasks,
+    find_costly_build,
+)
+# Effects with their causes: kind and name; without a name, all of the kind.
+_CAUSES = {
+    ("task", "build"): [("run", "build"), ("model", ""), ("test", ""), ("held-back load", "")],
+    ("task", "freshness"): [("run", FRESHNESS), ("source", "")],
+    ("age", "build"): [("run", ""), *(("task", name) for name in ("ingest", "freshness", "build"))],
+    ("age", FRESHNESS): [("run", ""), ("task", "ingest"), ("task", "freshness")],
+}
+
+
+def find_all(state: State) -> list[Finding]:
+    """Return all findings but the errors that others explain, which name them.
+
+    A cause is of the same load as its effect: an error of an earlier run explains no new one.
+    """
+    found = {finding.key: finding for rule in RULES for finding in rule(state)}
+    errors = [finding for finding in found.values() if finding.state == ERROR]
+    for effect in sorted(errors, key=lambda finding: finding.kind != "task"):
+        of_effect = _CAUSES.get((effect.kind, effect.name), [])
+        causes = [
+            cause
+            for cause in errors
+            if cause.key in found
+            and cause.load_id == effect.load_id
+            and {(cause.kind, cause.name), (cause.kind, "")}.intersection(of_effect)
+        ]
+        for cause in causes:
+            text = effect.message.removesuffix(": its log says why")
+            effects = (*found[cause.key].effects, text)
+            found[cause.key] = replace(cause, effects=effects)
+        if causes:
+            del found[effect.key]
+    return list(found.values())
+
+
+def describe_newest_load(result: Result, now: datetime) -> str:
+    """Return how old the newest load is `now`; the result of a check of freshness knows it."""
+    if not result.details.get("newest"):
+        return "its newest load is not known"
+    newest = datetime.fromisoformat(result.details["newest"])
+    if newest.year == 1:  # dbt's time for no row
+        return "it has no recent load"
+    age = now - newest
+    if age < -CLOCK_TOLERANCE:
+        return f"its newest load is dated in the future, {newest:%Y-%m-%d %H:%M} UTC"
+    return f"its newest load is {max(age / timedelta(hours=1), 0):,.1f} hours old"
+
+
+def _describe_test(result: Result) -> str:
+    if result.status == "error":
+        return f" could not be run: {_LOG} says why"
+    count, rows = result.failures, result.details.get("rows")
+    text = " warns" if result.status == "warn" else " failed"
+    text += f": {count:,} {'row' if count == 1 else 'rows'}" if count else ""
+    text += f", stored in `{result.relation}`" if count and result.relation else ""
+    return text + (f": {'; '.join(rows)}" if rows else "")
+
+
+def _ended(result: Result) -> datetime:
+    return result.ended_at
+
+
+def _get_limit(result: Result) -> dict[str, Any]:
+    limit: dict[str, Any] = result.details.get("limits", {}).get("error_after", {})
+    return limit
+
+
+def _to_time(limit: dict[str, Any]) -> timedelta:
+    return timedelta(**{f"{limit['period']}s": limit["count"]})
+
+
+def _format_limit(limit: dict[str, Any]) -> str:
+    return f"{limit['count']} {limit['period']}{'' if limit['count'] == 1 else 's'}"
 
 
 def _format_mb(count: float) -> str:

@@ -1,102 +1,199 @@
-"""Records in the table `runs` what dbt wrote about its last build and its last freshness check.
+"""Records in the table `runs` what became of the last commands of dbt, each once.
 
-`runs` lies beside the ledger: one row per node of an invocation of dbt. A load job, which costs
-nothing, appends the rows of an invocation. An invocation is recorded only once, however often the
-command is repeated: its rows are looked for first, in a listing that costs nothing either, and of
-two commands at the same moment one finds the job id taken.
+A job of BigQuery is the lock: its id is made of the invocation, whoever records it, and an id is
+accepted only once. What a command billed is known from BigQuery's list of its jobs.
 """
 
 import json
-from collections.abc import Iterator
-from io import BytesIO
-from itertools import count
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
-from google.api_core.exceptions import Conflict, NotFound
-from google.cloud.bigquery import LoadJobConfig, SchemaField, Table, TimePartitioning
+from google.api_core.exceptions import Forbidden, GoogleAPIError
+from google.cloud.bigquery import Client
 
+from ingest.logs import event
 from ingest.settings import Settings
 from ingest.warehouse import Warehouse
-from publish.artifacts import read_if_complete
+from publish import dbt_results, tables
+from publish.dbt_results import FAILED, FRESHNESS, Invocation, Json
+from publish.runs import NO_RESULTS, define_table
 
-RUNS = [
-    SchemaField("invocation_id", "STRING", "REQUIRED", description="The invocation of dbt."),
-    SchemaField("command", "STRING", "REQUIRED", description="`build` or `source freshness`."),
-    SchemaField("node", "STRING", "REQUIRED", description="Unique id of the node."),
-    SchemaField("status", "STRING", "REQUIRED", description="How the node ended."),
-    SchemaField("failures", "INT64", description="How many rows a test returned."),
-    SchemaField("seconds", "FLOAT64", description="How long the node took."),
-    SchemaField("bytes_billed", "INT64", description="What BigQuery billed for the node."),
-    SchemaField("slot_ms", "INT64", description="Slot time of the node, in milliseconds."),
-    SchemaField("load_id", "STRING", description="The load before this run."),
-    SchemaField(
-        "ended_at", "TIMESTAMP", "REQUIRED", description="When the invocation ended (UTC)."
-    ),
-]
-_ARTIFACTS = {"source freshness": "sources", "build": "build"}  # by command
-Row = dict[str, Any]
+log = logging.getLogger(__name__)
+
+SAME_AGAIN = 3  # exit status
+MAX_ROWS = 10  # of a test that are shown
+CLOCK_ERROR = timedelta(minutes=5)  # between this machine and BigQuery
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def record_runs(settings: Settings, load_id: str) -> str:
-    """Record the last freshness check and the last build, if they are not in `runs`.
+def record_runs(settings: Settings, load_id: str, dbt_status: int) -> list[Invocation]:
+    """Record the last commands of dbt that are not in `runs`, and return them, the last one first.
 
-    Returns a summary. `load_id` is the load that was landed before them; "" if it is not known.
+    `load_id` is the load that was landed before them; "" if it is not known. If dbt ended with a
+    `dbt_status` that nothing explains which it wrote, a command without results is recorded.
     """
-    warehouse = Warehouse(settings, load_id)
-    table, recorded = f"{warehouse.dataset}.runs", 0
-    for command, name in _ARTIFACTS.items():
-        if artifact := read_if_complete(name):
-            rows = list(_make_rows(command, artifact, load_id))
-            recorded += _record_once(warehouse, table, rows) if rows else 0
-    return f"Recorded {recorded:,} results of dbt in {table}"
-
-
-def _make_rows(command: str, artifact: dict[str, Any], load_id: str) -> Iterator[Row]:
-    metadata = artifact.get("metadata", artifact)
-    for result in artifact["results"]:
-        response = result.get("adapter_response", {})
-        yield {
-            "invocation_id": metadata["invocation_id"],
-            "command": command,
-            "node": result["unique_id"],
-            "status": result["status"],
-            "failures": result.get("failures"),
-            "seconds": result.get("execution_time"),
-            "bytes_billed": response.get("bytes_billed"),
-            "slot_ms": response.get("slot_ms"),
-            "load_id": load_id or None,
-            "ended_at": metadata["generated_at"],
-        }
-
-
-def _record_once(warehouse: Warehouse, table: str, rows: list[Row]) -> int:
-    """Append the rows of an invocation unless `table` has them; return how many were appended."""
-    client, lines = warehouse.client, BytesIO("\n".join(map(json.dumps, rows)).encode())
-    config = LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON", schema=RUNS)
+    warehouse, manifest = Warehouse(settings), dbt_results.read_manifest()
     warehouse.create_tables()
-    for attempt in count(1):
-        if _is_recorded(warehouse, table, rows[0]):
-            return 0
-        job_id = f"randomuser-runs-{rows[0]['invocation_id']}-{attempt}"
-        try:
-            client.load_table_from_file(
-                lines, table, rewind=True, job_id=job_id, job_config=config
-            ).result()
-            break
-        except Conflict:  # wait for the other job, and look whether it succeeded
-            client.get_job(job_id).exception()  # type: ignore[no-untyped-call]
-    return len(rows)
+    table = define_table(f"{warehouse.dataset}.runs")
+    tables.prepare(warehouse.client, table)
+
+    def is_recorded(step: str) -> bool:
+        job = warehouse.find_job(step)
+        return bool(job and not job.error_result)
+
+    invocations, recorded = dbt_results.read_invocations(), []
+    last = invocations[0] if invocations else None
+    if not _explains(last, dbt_status):
+        if last and not is_recorded(f"runs-{last.id}"):
+            last.has_results = False  # it was interrupted, or failed outside of its nodes
+        else:
+            name = f"{last.id}-exit-{dbt_status}" if last else str(uuid4())
+            invocations.insert(0, Invocation(name, "", datetime.now(UTC), has_results=False))
+    for invocation in invocations:
+        step = f"runs-{invocation.id}"
+        if is_recorded(step):
+            continue
+        if not (invocation.has_results or invocation.results):
+            step += "-none"  # if results come after all, they have a job of their own
+        rows = list(_make_rows(warehouse.client, invocation, manifest, load_id))
+        start = partial(tables.start_append, warehouse.client, table, rows)
+        if warehouse.run_once(step, _EVER, start):
+            recorded.append(invocation)
+    return recorded
 
 
-def _is_recorded(warehouse: Warehouse, table: str, row: Row) -> bool:
-    """Look for the invocation of `row` in its day of `table`, which is created if it is missing."""
-    day = row["ended_at"][:10].replace("-", "")
+def _explains(last: Invocation | None, dbt_status: int) -> bool:
+    if dbt_status == 0 or (last and not last.has_results):
+        return True
+    return dbt_status == 1 and last is not None and _sum_up(last) == "error"
+
+
+def describe(recorded: list[Invocation]) -> str:
+    """Return what was recorded, in words."""
+    texts = []
+    for invocation in recorded:
+        nodes = len(invocation.results)
+        count = f"{nodes:,} node{'s' * (nodes != 1)}" if invocation.has_results else "no results"
+        texts.append(f"`{f'dbt {invocation.command}'.strip()}` ({count})")
+    return f"Recorded {' and '.join(texts) or 'nothing: dbt has written nothing new here'}"
+
+
+def choose_exit_status(dbt_status: int, recorded: list[Invocation]) -> int:
+    """Return SAME_AGAIN if dbt would fail again in the same way, otherwise dbt's own exit status.
+
+    A test that failed fails again, and a stale source is stale again. An error may be one of the
+    network or of a quota.
+    """
+    if dbt_status != 1 or not recorded:
+        return dbt_status
+    again = {"fail", "error"} if recorded[0].command == FRESHNESS else {"fail"}
+    statuses = {result["status"] for result in recorded[0].results} & FAILED
+    return SAME_AGAIN if statuses and statuses <= again else dbt_status
+
+
+def _make_rows(
+    client: Client, invocation: Invocation, manifest: Json, load_id: str
+) -> Iterator[Json]:
+    billed = _sum_jobs(client, invocation) if invocation.has_results else {}
+    causes = dbt_results.find_causes(invocation, manifest.get("parent_map", {}))
+    command = {
+        "invocation_id": invocation.id,
+        "command": invocation.command,
+        "node": "",
+        "status": _sum_up(invocation),
+        "load_id": load_id or None,
+        "started_at": invocation.started_at and invocation.started_at.isoformat(),
+        "ended_at": invocation.ended_at.isoformat(),
+        "is_part": dbt_results.is_part(invocation, manifest),
+        "is_full_refresh": invocation.is_full_refresh,
+    }
+    yield command | billed.get("", {})
+    for result in invocation.results:
+        node = result["unique_id"]
+        known = manifest.get("nodes", {}).get(node, {})
+        relation = result.get("relation_name") or known.get("relation_name") or ""
+        details = _describe(client, result, known)
+        details |= {"causes": causes[node]} if node in causes else {}
+        yield (
+            command
+            | billed.get(make_label(node), {})
+            | {
+                "node": node,
+                "status": result["status"],
+                "failures": result.get("failures"),
+                "seconds": result.get("execution_time"),
+                "relation": relation.replace("`", "") or None,
+                "details": json.dumps(details),
+            }
+        )
+
+
+def _sum_up(invocation: Invocation) -> str:
+    if not invocation.has_results or (invocation.command == FRESHNESS and not invocation.results):
+        return NO_RESULTS
+    return "error" if any(each["status"] in FAILED for each in invocation.results) else "success"
+
+
+def _describe(client: Client, result: Json, node: Json) -> Json:
+    """Return what people are shown of a node: limits of a source, columns of a model, rows."""
+    if result["unique_id"].startswith("source."):
+        criteria = result.get("criteria", {})
+        return {"newest": result.get("max_loaded_at"), "limits": dbt_results.read_limits(criteria)}
+    config = node.get("config", {})
+    if node and result["unique_id"].startswith("model."):
+        columns = {
+            name: [column["data_type"], column["config"]["meta"].get("class")]
+            for name, column in node["columns"].items()
+        }
+        return {"key": config["unique_key"], "meta": config["meta"], "columns": columns}
+    details = {"description": node["description"]} if node.get("description") else {}
+    if config.get("meta", {}).get("show_failures") and result["status"] in ("warn", "fail"):
+        details["rows"] = _read_rows(client, result)
+    return details
+
+
+def _read_rows(client: Client, result: Json) -> list[str]:
+    """Query the first rows of a test again, which dbt only counts; its columns must be public."""
+    with suppress(GoogleAPIError):
+        sql = f"select * from (\n{result['compiled_code']}\n) limit {MAX_ROWS}"  # noqa: S608
+        texts = [
+            ", ".join(f"{name}={value}" for name, value in row.items())
+            for row in client.query_and_wait(sql)
+        ]
+        more = result["failures"] - len(texts)
+        return texts + ([f"... and {more:,} more"] if more > 0 else [])
+    return []
+
+
+def make_label(node: str) -> str:
+    """Return the label `node_id` that dbt sets on the jobs of a node: dbt's _sanitize_label."""
+    return re.sub("[^a-z0-9_-]", "_", node.strip().lower())[:63]
+
+
+def _sum_jobs(client: Client, invocation: Invocation) -> dict[str, Json]:
+    since = (invocation.started_at or invocation.ended_at) - CLOCK_ERROR
     try:
-        rows = list(warehouse.client.list_rows(f"{table}${day}", selected_fields=RUNS[:1]))
-    except NotFound:
-        new_table = Table(table, RUNS)
-        new_table.description = "What dbt did. One row per node of an invocation of dbt."
-        new_table.time_partitioning = TimePartitioning(field="ended_at")
-        warehouse.client.create_table(new_table, exists_ok=True)
-        return False
-    return any(listed.invocation_id == row["invocation_id"] for listed in rows)
+        return sum_jobs(client.list_jobs(min_creation_time=since), invocation.id)
+    except Forbidden:
+        text = "not recorded what dbt billed: this account may not list jobs (docs/schedule.md)"
+        log.warning(text, extra=event("not_billed"))
+        return {}
+
+
+def sum_jobs(jobs: Iterable[Any], invocation_id: str) -> dict[str, Json]:
+    """Return the bytes billed and the slot time of the jobs of an invocation, by label of node."""
+    sums: dict[str, Json] = {}
+    for job in jobs:
+        if (job.labels or {}).get("dbt_invocation_id") == invocation_id:
+            total = sums.setdefault(
+                job.labels.get("node_id", ""), {"bytes_billed": 0, "slot_ms": 0}
+            )
+            total["bytes_billed"] += getattr(job, "total_bytes_billed", 0) or 0
+            total["slot_ms"] += getattr(job, "slot_millis", 0) or 0
+    return sums

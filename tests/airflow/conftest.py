@@ -30,8 +30,11 @@ print(json.dumps([list(row.values()) for row in rows], default=str))
 """
 SHIM = """#!/bin/bash
 # Record the call, then run the case of the test or, without a case, the program of the project.
+# Each try of a task has its own disk.
 program=$(basename "$0")
-echo "$program $*|$$|$PPID|${{ALERT_FAILED_TASKS-}}|${{ALERT_LOAD_ID-}}" >> {calls}
+echo "$program $*|$$|$PPID|${{ALERT_TASKS-}}|${{ALERT_LOAD_ID-}}" >> {calls}
+disk={disks}/$AIRFLOW_CTX_DAG_RUN_ID/$AIRFLOW_CTX_TASK_ID-$AIRFLOW_CTX_TRY_NUMBER
+export DBT_TARGET_PATH=$disk/target DBT_LOG_PATH=$disk/logs EXPORT_DIR=$disk/exports
 case "${{AIRFLOW_CTX_DAG_RUN_ID-}} $program $*" in {cases}
 esac
 exec {bin}/$program "$@"
@@ -56,11 +59,12 @@ class Project:
         for program in ("python", "dbt"):
             shim = self.folder / "bin" / program
             shim.parent.mkdir(exist_ok=True)
-            shim.write_text(SHIM.format(calls=self.folder / "calls", cases=cases, bin=BIN))
+            names = {name: self.folder / name for name in ("calls", "disks")}
+            shim.write_text(SHIM.format(**names, cases=cases, bin=BIN))
             shim.chmod(0o755)
 
     def read_calls(self) -> list[list[str]]:
-        """Return each command with its process, its parent, ALERT_FAILED_TASKS, ALERT_LOAD_ID."""
+        """Return each command with its process, its parent, ALERT_TASKS, ALERT_LOAD_ID."""
         calls = self.folder / "calls"
         lines = calls.read_text().splitlines() if calls.exists() else []
         return [line.split("|") for line in lines]
@@ -68,16 +72,20 @@ class Project:
     def query_rows(self, sql: str) -> list[list[object]]:
         """Query the embedded BigQuery; `{raw}` and `{analytics}` are datasets."""
         names = {name: self.environment[f"{name.upper()}_DATASET"] for name in ("raw", "analytics")}
+        rows: list[list[object]] = json.loads(self.run_python("-c", QUERY, sql.format_map(names)))
+        return rows
+
+    def run_python(self, *arguments: str | Path) -> str:
+        """Run the project's Python; return what it printed."""
         done = subprocess.run(
-            [BIN / "python", "-c", QUERY, sql.format_map(names)],
+            [BIN / "python", *arguments],
             cwd=ROOT,
             env=os.environ | self.environment,
             capture_output=True,
             text=True,
             check=True,
         )
-        rows: list[list[object]] = json.loads(done.stdout)
-        return rows
+        return done.stdout
 
     def count_loads(self) -> list[list[object]]:
         """Return each load id and its number of users in raw, sorted by load id."""
@@ -95,9 +103,6 @@ def make_project(folder: Path) -> Project:
         "RANDOMUSER_USERS": "100",
         "RAW_DATASET": f"raw_{name}",
         "ANALYTICS_DATASET": f"analytics_{name}",
-        "DBT_TARGET_PATH": str(folder / "target"),
-        "DBT_LOG_PATH": str(folder / "logs"),
-        "EXPORT_DIR": str(folder / "exports"),
     }
     project = Project(folder, settings)
     project.replace_commands("")

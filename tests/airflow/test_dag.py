@@ -1,5 +1,6 @@
 """The DAG, run by `dag.test()`: every task in this process, its command in its own process."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from local.airflow import ROOT
 
 pytestmark = pytest.mark.usefixtures("database", "project")
 FILE = ROOT / "dags/randomuser.py"
-TASKS = ["ingest", "freshness", "build", "publish", "history", "alert"]
+TASKS = ["ingest", "freshness", "build", "publish", "alert", "heartbeat"]
 AT_FIVE = datetime(2026, 1, 1, 5, tzinfo=UTC)
 FROM_FIVE = "2026-01-01T05:00:00+00:00"
 
@@ -73,7 +75,7 @@ def test_schedule_tells_dbt_how_often_a_load_comes(
 ) -> None:
     monkeypatch.setenv("RANDOMUSER_SCHEDULE", schedule)
     command = load_dag().get_task("build").bash_command
-    assert command.endswith(f" --vars 'load_interval: {interval}'")
+    assert f" --vars 'load_interval: {interval}'; " in command
 
 
 def test_build_has_the_marts_as_outlets(project: Project) -> None:
@@ -85,32 +87,47 @@ def test_build_has_the_marts_as_outlets(project: Project) -> None:
     ]
 
 
-def test_second_run_of_an_interval_changes_nothing(project: Project) -> None:
+def test_tasks_share_no_disk_and_second_run_of_an_interval_changes_nothing(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
     run = load_dag().test(logical_date=AT_FIVE)
     assert run.state == "success"
     assert read_states(run) == dict.fromkeys(TASKS, "success")
+    record = "python -m publish history --exit-status 0"
     assert [call[0] for call in project.read_calls()] == [
         f"python -m ingest --load-id {FROM_FIVE}",
         "dbt source freshness --vars load_interval: hour",
+        record,
         "dbt build --exclude-resource-type unit_test --vars load_interval: hour",
+        record,
         "python -m publish csv",
         "python -m publish report",
-        "python -m publish heartbeat",
-        "python -m publish history",
         "python -m publish alert",
+        "python -m publish heartbeat",
     ]
-    exported = (project.folder / "exports/users.csv").read_bytes()
+    assert "No changes to send; errors and warnings sent before: 0" in capfd.readouterr().out
+    exported = read_export(project, run)
     before = read_marts(project)
     assert project.count_loads() == [[FROM_FIVE, 100]]
     assert len(before) == 300
-    recorded = "select distinct command, load_id from {raw}.runs order by 1"
-    assert project.query_rows(recorded) == [["build", FROM_FIVE], ["source freshness", FROM_FIVE]]
+    recorded = "select command, status, load_id from {raw}.runs where node = '' order by 1"
+    assert project.query_rows(recorded) == [
+        ["build", "success", FROM_FIVE],
+        ["source freshness", "success", FROM_FIVE],
+    ]
 
     again = load_dag().test(logical_date=AT_FIVE)
     assert again.state == "success"
     assert read_marts(project) == before
     assert project.count_loads() == [[FROM_FIVE, 100]]
-    assert (project.folder / "exports/users.csv").read_bytes() == exported
+    assert read_export(project, again) == exported
+
+
+def read_export(project: Project, run: Any) -> bytes:
+    """Return the CSV of users, which is on the disk of `publish` alone."""
+    (file,) = project.folder.glob(f"disks/{run.run_id}/*/exports/users.csv")
+    assert file.parts[-3] == "publish-1"
+    return file.read_bytes()
 
 
 def read_marts(project: Project) -> list[list[object]]:
@@ -124,7 +141,7 @@ def read_marts(project: Project) -> list[list[object]]:
 
 def test_run_without_data_interval_lands_its_own_load(project: Project) -> None:
     run = load_dag().test(
-        logical_date=None, mark_success_pattern="freshness|build|publish|history|alert"
+        logical_date=None, mark_success_pattern="freshness|build|publish|alert|heartbeat"
     )
     assert run.state == "success"
     assert project.count_loads() == [[run.run_id, 100]]
@@ -136,7 +153,7 @@ def test_killed_ingest_is_retried_and_lands_once(
     with run_killing_api(project) as url:
         monkeypatch.setenv("RANDOMUSER_URL", url)
         run = load_dag().test(
-            logical_date=AT_FIVE, mark_success_pattern="freshness|build|publish|history|alert"
+            logical_date=AT_FIVE, mark_success_pattern="freshness|build|publish|alert|heartbeat"
         )
     assert run.state == "success"
     assert len(project.read_calls()) == 2
@@ -169,36 +186,50 @@ def run_killing_api(project: Project) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize(
-    ("failing", "command", "before", "after"),
-    [
-        ("freshness", "dbt source freshness", ["ingest"], ["build", "publish"]),
-        ("build", "dbt build", ["ingest", "freshness"], ["publish"]),
-    ],
-    ids=["stale", "failing build"],
-)
-def test_alert_receives_failed_tasks_and_run_fails(
-    project: Project, failing: str, command: str, before: list[str], after: list[str]
-) -> None:
-    project.replace_commands(f'*" {command}"*) exit 1;; *alert|*history) exit 0;;')
-    run = load_dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(before))
+def test_failing_test_of_dbt_is_built_once(project: Project, tmp_path: Path) -> None:
+    info = {"seed": "s", "results": 20, "page": 1, "version": "1.4"}
+    file = tmp_path / "without_keys.json"  # too many of the load are rejected: it is held back
+    file.write_text(json.dumps({"results": [{"gender": "male"}] * 20, "info": info}))
+    project.run_python("-m", "ingest", "--load-id", FROM_FIVE, "--from-file", file)
+    assert count_tries(project, "build") == 1
+
+
+def test_stale_source_is_checked_once(project: Project) -> None:
+    project.run_python("-m", "ingest", "--load-id", FROM_FIVE)
+    project.query_rows(
+        "update {raw}.users set loaded_at = timestamp_sub(loaded_at, interval 25 hour) where true"
+    )
+    assert count_tries(project, "freshness") == 1
+
+
+def test_killed_build_is_tried_four_times(project: Project) -> None:
+    project.replace_commands('*" dbt build"*) kill -KILL $$;;')
+    assert count_tries(project, "build") == 4
+
+
+def count_tries(project: Project, failing: str) -> int:
+    """Run the DAG from the `failing` task; return how often it ran dbt, after checks of the run."""
+    first = TASKS.index(failing)
+    run = load_dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(TASKS[:first]))
     assert run.state == "failed"
-    assert read_states(run) == {
-        **dict.fromkeys(before, "success"),
+    states = {
+        **dict.fromkeys(TASKS[:first], "success"),
         failing: "failed",
-        **dict.fromkeys(after, "upstream_failed"),
-        "history": "success",
-        "alert": "success",
+        **dict.fromkeys(TASKS[first + 1 :], "upstream_failed"),
     }
-    *failed, history, alert = project.read_calls()
-    assert history[0] == "python -m publish history"
-    assert len([call for call in failed if call[0].startswith(command)]) == len(failed) == 4
-    assert (alert[0], *alert[-2:]) == ("python -m publish alert", failing, FROM_FIVE)
+    assert read_states(run) == states | {"alert": "success"}
+    *tries, alert = project.read_calls()
+    assert [call[0].split()[0] for call in tries] == ["dbt", "python"] * (len(tries) // 2)
+    told = dict(pair.split("=") for pair in alert[-2].split(","))
+    assert (alert[0], alert[-1]) == ("python -m publish alert", FROM_FIVE)
+    assert {name: told[name] for name in TASKS[:4]} == {name: states[name] for name in TASKS[:4]}
+    return len(tries) // 2
 
 
 def test_run_fails_if_its_alert_was_not_sent(project: Project) -> None:
     project.replace_commands("*alert) exit 1;;")
-    others = TASKS[:-1]
+    others = TASKS[:4]
     run = load_dag().test(logical_date=AT_FIVE, mark_success_pattern="|".join(others))
-    assert read_states(run) == {**dict.fromkeys(others, "success"), "alert": "failed"}
+    failed = {"alert": "failed", "heartbeat": "upstream_failed"}
+    assert read_states(run) == dict.fromkeys(others, "success") | failed
     assert run.state == "failed"

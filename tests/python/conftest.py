@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from support.alert_harness import SECRET, AlertHost, MakeAlertHost, read_warnings
+from support.alert_harness import SECRET, AlertHost, MakeAlertHost
 from support.commands import BUILD, Run, make_settings, passes
 from support.fake_slack import FakeSlack, fake_slack
 from support.fault_proxy import ProxiedLoader, proxied_loader
@@ -79,29 +79,30 @@ def slack() -> Iterator[FakeSlack]:
 @pytest.fixture(scope="session")
 def built(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """What dbt really writes: a fresh source, built models, tests of which some warn."""
-    settings = make_settings(tmp_path_factory.mktemp("built"))
+    folder = tmp_path_factory.mktemp("built")
+    settings = make_settings(folder)
     run = Run(environment(warehouse.url, RANDOMUSER_URL=api_url) | settings)
     passes(run("ingest", "--users", "400", RANDOMUSER_PASSWORD=""))
-    passes(run("dbt", "source", "freshness"))
-    passes(run(*BUILD, "--store-failures"))
+    for command in (("dbt", "source", "freshness"), (*BUILD, "--store-failures")):
+        passes(run(*command))
+        passes(run("publish", "history"))
+    shutil.copytree(folder / "target", folder / "left/target")  # tests run other commands of dbt
+    shutil.copytree(folder / "logs", folder / "left/logs")
     return run
 
 
 @pytest.fixture
-def make_alert_host(built: Run, slack: FakeSlack, tmp_path: Path) -> MakeAlertHost:
-    """Make hosts that share a warehouse in which no alert was sent."""
-    raw = f"raw_{uuid4().hex[:12]}"
-
-    def make() -> AlertHost:
-        target = tmp_path / uuid4().hex[:4]
-        shutil.copytree(built.environment["DBT_TARGET_PATH"], target)
-        settings = {"RAW_DATASET": raw, "DBT_TARGET_PATH": str(target)}
-        host = AlertHost(Run(built.environment | settings), target, slack)
-        passed = {"status": "pass", "failures": 0}
-        host.set_build_results(**dict.fromkeys(read_warnings(target), passed))
-        return host
-
-    return make
+def make_alert_host(
+    built: Run, slack: FakeSlack, warehouse: Warehouse, tmp_path: Path
+) -> MakeAlertHost:
+    """Make hosts that share a warehouse in which all is well and no alert was sent."""
+    raw, folders = f"raw_{uuid4().hex[:12]}", ("DBT_TARGET_PATH", "DBT_LOG_PATH")
+    settings = {"RAW_DATASET": raw} | {name: str(tmp_path / "none") for name in folders}
+    run = Run(built.environment | settings)
+    passes(run("publish", "history"))  # it creates the tables
+    rows = f"select * replace (if(status = 'warn', 'pass', status) as status) from {built.raw}.runs"
+    warehouse.rows(f"insert into {raw}.runs {rows}")
+    return lambda: AlertHost(run, warehouse, slack)
 
 
 @pytest.fixture

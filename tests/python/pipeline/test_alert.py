@@ -1,46 +1,51 @@
-"""`python -m publish alert` with real files of dbt, a real ledger and the fake Slack."""
+"""`python -m publish alert` with what dbt really left, a real ledger and the fake Slack."""
 
 import json
 import re
 import shutil
 from itertools import product
 from pathlib import Path
-from uuid import uuid4
 
-from support.alert_harness import MODEL, STALE, AlertHost, MakeAlertHost, read_warnings
+import pytest
+from support.alert_harness import STALE, AlertHost, MakeAlertHost
 from support.commands import BUILD, Run, passes
 from support.factories import user
 from support.fake_slack import FakeSlack
 from support.odd_users import land_texts
-from support.proxy import proxy
 from support.warehouse import Warehouse
-
-from publish.artifacts import FILES
 
 UNIQUE = "unique_logins_password"  # really warns: the build's passwords come from a short list
 ALL_TIME = "loaded_at >= timestamp '1970-01-01'"
+UNACCOUNTED = "raw_users_are_accounted_for"
+NOT_BUILT = "was not built: dbt's log says why"
+NO_RESULTS = "left no results: it was killed, or could not read the project or use BigQuery"
 
 
 def test_source_without_loads_stale_and_fresh(
     run: Run, slack: FakeSlack, warehouse: Warehouse
 ) -> None:
-    host = AlertHost(run, Path(run.environment["DBT_TARGET_PATH"]), slack)
-    assert host.posted_lines() == [
-        "error: no source's freshness has been checked: run `dbt source freshness`"
-    ]
-    assert run("dbt", "source", "freshness").returncode == 1
+    def check() -> None:
+        passes(run("dbt", "source", "freshness")) if fresh else run("dbt", "source", "freshness")
+        passes(run("publish", "history"))
+
+    host, fresh = AlertHost(run, warehouse, slack), False
+    no_build = "error: no whole `dbt build` is recorded in the last 30 days"
+    assert host.posted_lines() == [no_build, no_build.replace("build", "source freshness")]
+    check()
     assert sorted(host.posted_lines()) == [
         "error: source `randomuser.users` is stale: it has no recent load, the limit is 24 hours",
-        "recovered: the freshness of the sources",
+        "recovered: a whole `dbt source freshness`",
     ]
     passes(run("ingest", "--users", "10"))
-    passes(run("dbt", "source", "freshness"))
+    fresh = True
+    check()
     assert host.posted_lines() == ["recovered: source `randomuser.users`"]
     warehouse.rows(
         f"update {run.raw}.users set loaded_at = timestamp_sub(loaded_at, interval 25 hour) "
         f"where {ALL_TIME}"
     )
-    assert run("dbt", "source", "freshness").returncode == 1
+    fresh = False
+    check()
     assert host.posted_lines() == [f"error: {STALE}"]
     assert host.posted_lines() == []
 
@@ -48,11 +53,11 @@ def test_source_without_loads_stale_and_fresh(
 def test_warning_has_row_count_and_table_but_no_user(
     built: Run, slack: FakeSlack, warehouse: Warehouse
 ) -> None:
-    host = AlertHost(built, Path(built.environment["DBT_TARGET_PATH"]), slack)
+    host = AlertHost(built, warehouse, slack)
     lines = host.posted_lines()
-    warnings = read_warnings(host.target)
-    assert UNIQUE in warnings and len(lines) == len(warnings)
-    stored = warnings[UNIQUE]["relation_name"].replace("`", "")
+    ((stored,),) = warehouse.rows(
+        f"select relation from {built.raw}.runs where node like '%{UNIQUE}%'"
+    )
     count = len(warehouse.rows(f"select * from `{stored}`"))
     assert count > 0
     rows = f"{count:,} row{'' if count == 1 else 's'}"
@@ -66,101 +71,142 @@ def test_warning_has_row_count_and_table_but_no_user(
     assert users and not [value for user in users for value in user if str(value) in text]
 
 
-def test_reads_last_build_after_other_dbt_commands(alert_host: AlertHost) -> None:
-    settings = {"DBT_TARGET_PATH": str(alert_host.target)}
-    alert_host.set_build_results(logins={"status": "error"})
-    passes(alert_host.run("dbt", "show", "--inline", "select 1 as one", **settings))
-    results = json.loads((alert_host.target / "run_results.json").read_text())
-    assert results["args"]["which"] == "show"
-    assert alert_host.posted_lines() == ["error: model `logins` was not built: dbt's log says why"]
-    report = passes(alert_host.run("publish", "report"))
-    assert re.search(r"^  \d\d passed, 0 warned, 0 failed$", report, re.MULTILINE)
-
-    (alert_host.target / FILES["build"]).unlink()
-    assert "no results of a `dbt build` were found" in alert_host.run_alert().stdout
-    no_build = alert_host.run("publish", "report")
-    assert no_build.returncode == 1 and "run `dbt build` first" in no_build.stderr
-
-
-def test_runs_of_dbt_are_recorded_once(built: Run, warehouse: Warehouse, tmp_path: Path) -> None:
-    target = shutil.copytree(built.environment["DBT_TARGET_PATH"], tmp_path / "target")
-    settings = {"RAW_DATASET": f"raw_{uuid4().hex[:12]}", "DBT_TARGET_PATH": str(target)}
-    with proxy(warehouse.url) as served:
-        run = Run(built.environment | settings | {"BIGQUERY_EMULATOR_HOST": served.url})
-        served.before = lambda sent: served.fail(sent, "lost") if sent.method == "PUT" else None
-        assert run("publish", "history").returncode == 1
-        served.before = lambda _: None
-        passes(run("publish", "history", "--load-id", "05:00"))
-        sources = target / FILES["sources"]
-        sources.write_text(sources.read_text().replace('"invocation_id": "', '"invocation_id": "2'))
-        for _ in range(2):
-            passes(run("publish", "history"))
-    fields = ("unique_id", "status", "failures", "execution_time")
-    results = json.loads((target / "run_results.json").read_text())["results"]
-    expected = [
-        ("build", "05:00", *map(result.get, fields))
-        for result in results
-        if not result["unique_id"].startswith("operation.")
-    ]
-    (result,) = json.loads(sources.read_text())["results"]
-    checks = [("source freshness", load, *map(result.get, fields)) for load in ("05:00", None)]
-    columns = "command, load_id, node, status, failures, seconds"
-    rows = warehouse.rows(f"select {columns} from {run.raw}.runs")
-    assert sorted(rows, key=str) == sorted(expected + checks, key=str)
-
-
-def test_line_of_failed_model_names_what_it_stopped(alert_host: AlertHost) -> None:
-    names = ["loads", "users", "locations", "users_history"]
-    skipped = {name: {"status": "skipped"} for name in names}
-    alert_host.set_build_results(base_randomuser__users={"status": "error"}, **skipped)
-    (line,) = alert_host.posted_lines(ALERT_FAILED_TASKS="build", ALERT_LOAD_ID="05:00")
-    cause, not_built = line.split(" failed and 4 models were not built: ")
-    assert cause == (
-        "error: model `base_randomuser__users` was not built: dbt's log says why; "
-        "because of that task `build` of load `05:00`"
+def test_failed_model_names_what_it_stopped_and_recovers(alert_host: AlertHost) -> None:
+    base, load = "model.randomuser.base_randomuser__users", "'05:00'"
+    stopped = "loads|users|locations|users_history"
+    alert_host.record(
+        where=f"regexp_contains(node, r'randomuser\\.({stopped}|base_.*)$')",
+        status=f"if(node = '{base}', 'error', 'skipped')",
+        details=f"""if(node = '{base}', details, '{{"causes": ["{base}"]}}')""",
+        load_id=load,
     )
-    assert sorted(not_built.split(", ")) == sorted(names)
-    assert alert_host.posted_lines() == []
-    alert_host.set_build_results(base_randomuser__users={"status": "success"})
+    tasks = {"ALERT_TASKS": "ingest=success,build=failed,publish=upstream_failed"}
+    (line,) = alert_host.posted_lines(**tasks, ALERT_LOAD_ID="05:00")
+    cause, not_built = line.split("; because of that 4 models were not built: ")
+    assert cause == f"error: model `base_randomuser__users` {NOT_BUILT}"
+    assert not_built.endswith(" and task `build` of load `05:00` failed")
+    assert sorted(not_built.split(" and ")[0].split(", ")) == sorted(stopped.split("|"))
+    assert alert_host.posted_lines(**tasks, ALERT_LOAD_ID="05:00") == []
+    alert_host.record()
     recovered = ["recovered: model `base_randomuser__users`"]
-    assert alert_host.posted_lines(ALERT_FAILED_TASKS="") == recovered
+    assert alert_host.posted_lines(ALERT_TASKS="build=success") == recovered
 
 
-def test_costly_build_is_sent(alert_host: AlertHost, warehouse: Warehouse) -> None:
-    passes(alert_host.run("publish", "history"))
-    runs = f"{alert_host.run.raw}.runs"
-    warehouse.rows(
-        f"insert into {runs} (invocation_id, command, node, status, bytes_billed, ended_at) "
-        "select concat('build ', hours), 'build', concat('model.randomuser.', name), 'success', "
-        "if(name = 'users' and hours = 0, 40, 10) * 1048576, "
-        "timestamp_sub(current_timestamp(), interval hours hour) "
-        "from unnest(generate_array(0, 5)) as hours, unnest(['logins', 'users']) as name"
-    )
-    billed = "`dbt build` billed 50 MB, 2.5 times the usual 20 MB; most of it (40 MB) for `users`"
+def test_old_error_explains_no_new_failure(alert_host: AlertHost) -> None:
+    alert_host.record(where=f"node like '%.{UNIQUE}%'", status="'error'", load_id="'05:00'")
+    of_test = f"error: test `{UNIQUE}` could not be run: dbt's log says why"
+    failed = {"ALERT_TASKS": "build=failed"}
+    (line,) = alert_host.posted_lines(**failed, ALERT_LOAD_ID="05:00")
+    assert line == f"{of_test}; because of that task `build` of load `05:00` failed"
+    assert alert_host.posted_lines(**failed, ALERT_LOAD_ID="06:00") == [
+        "error: task `build` of load `06:00` failed: its log says why"
+    ]
+
+
+def test_state_of_a_task_that_did_not_run_is_not_known(alert_host: AlertHost) -> None:
+    failed = {"ALERT_TASKS": "ingest=failed,freshness=upstream_failed,build=failed"}
+    assert alert_host.posted_lines(**failed, ALERT_LOAD_ID="05:00") == [
+        "error: task `build` of load `05:00` failed: its log says why",
+        "error: task `ingest` of load `05:00` failed: its log says why",
+    ]
+    assert alert_host.posted_lines() == []  # run by hand: no task is known
+    tasks = {"ALERT_TASKS": "ingest=success,freshness=failed,build=upstream_failed"}
+    assert alert_host.posted_lines(**tasks) == [
+        "error: task `freshness` failed: its log says why",
+        "recovered: task `ingest`",
+    ]
+    wrong = alert_host.run_alert(ALERT_TASKS="build")
+    assert wrong.returncode == 2 and "ALERT_TASKS" in wrong.stderr
+
+
+def test_part_and_command_without_results_hide_nothing_of_the_whole_build(
+    run: Run, slack: FakeSlack, warehouse: Warehouse
+) -> None:
+    def record(*command: str) -> list[str]:
+        status = str(run("dbt", *command).returncode)
+        assert run("publish", "history", "--exit-status", status).returncode == int(status)
+        return host.posted_lines()
+
+    host, test, words = AlertHost(run, warehouse, slack), UNACCOUNTED, "invocation_command"
+    passes(run("ingest", "--users", "300", RANDOMUSER_PASSWORD=""))
+    record("source", "freshness")
+    assert f"warning: test `{UNIQUE}` warns" in str(record(*BUILD[1:]))
+    broken = record("test", "--select", test, "--vars", "tested_from: nope")
+    assert broken == [f"error: test `{test}` could not be run: dbt's log says why"]
+    assert record("show", "--inline", "select 1 as one") == []
+    assert record("build", "--target", "none") == [f"error: `dbt build` {NO_RESULTS}"]
+    log = Path(run.environment["DBT_LOG_PATH"], "dbt.log")
+    count, killed = log.read_text().count(words), run.start("dbt", "build")
+    while log.read_text().count(words) == count and not killed.wait(0.05):
+        pass
+    killed.kill()
+    killed.communicate()
+    passes(run("publish", "history"))
+    for folder in ("DBT_TARGET_PATH", "DBT_LOG_PATH"):
+        shutil.rmtree(run.environment[folder])
+    report = passes(run("publish", "report"))
+    assert report.startswith("2 errors and 1 warning")
+    assert re.search(r"^  \d\d passed, 1 warned, 1 failed$", report, re.MULTILINE)
+    recovered = [f"recovered: {what}" for what in ("`dbt build`", f"test `{test}`")]
+    assert sorted(record(*BUILD[1:])) == recovered
+    commands = f"select command, status, is_part from {run.raw}.runs where node = ''"
+    assert warehouse.rows(f"{commands} order by ended_at") == [
+        ("source freshness", "success", False),
+        ("build", "success", False),
+        ("test", "error", True),
+        *2 * [("build", "no results", True)],
+        ("build", "success", False),
+    ]
+
+
+def test_build_is_compared_with_builds_of_as_many_loads(alert_host: AlertHost) -> None:
+    rows, loads = alert_host.warehouse.rows, f"{alert_host.run.analytics}.loads"
+    mb = "if(node like 'model.%.{}', {}, if(node like 'model.%.loads', 10, 0)) * 1048576"
+
+    def record(users: int, idle: bool = False) -> None:
+        built_at = f"(select max(built_at) from {loads})"
+        started_at = "current_timestamp()" if idle else built_at
+        alert_host.record(bytes_billed=mb.format("users", users), started_at=started_at)
+
+    assert rows(f"select count(*) from {loads}") == [(1,)]
+    for number in range(6):
+        record(10 + number)
+    for _ in range(6):
+        record(1, idle=True)
+    record(14)
     assert alert_host.posted_lines() == []
-    (line,) = alert_host.posted_lines(ALERT_BILLED_RATIO="2.4")
-    assert line.startswith(f"warning: {billed}: expected only for a full refresh or after")
-    update = f"update {runs} set {{}} where invocation_id like 'build %'"
-    warehouse.rows(update.format("bytes_billed = 10000000"))
+    record(60)
+    (line,) = alert_host.posted_lines()
+    assert re.match(
+        r"warning: `dbt build` billed 70 MB, 3\.\d times the 2\d MB that are usual with 1 new "
+        r"load; most of it \(60 MB\) for `users`",
+        line,
+    )
     assert alert_host.posted_lines() == []  # no newer build
-    warehouse.rows(update.format("ended_at = current_timestamp()"))
+    record(12)
     assert alert_host.posted_lines() == ["recovered: the bytes that `dbt build` billed"]
 
 
-def test_unfinished_load_is_sent_and_recovers(alert_host: AlertHost, warehouse: Warehouse) -> None:
+def test_unfinished_load_stays_until_it_is_in_the_ledger(
+    alert_host: AlertHost, warehouse: Warehouse
+) -> None:
     run, raw = alert_host.run, alert_host.run.raw
     for load_id in ("one", "<two>"):
         passes(run("ingest", "--users", "5", "--load-id", load_id))
     warehouse.rows(f"delete from {raw}.loads where load_id = '<two>'")
     assert alert_host.posted_lines() == []  # within the grace period
-    warehouse.rows(
-        f"update {raw}.users set loaded_at = timestamp_sub(loaded_at, interval 1 hour) "
-        f"where {ALL_TIME}"
-    )
-    assert alert_host.posted_lines() == [
-        "error: load `&lt;two&gt;` is not finished, 5 users are in raw: run it again"
-    ]
+
+    def make_older(table: str, column: str, days: int) -> None:
+        earlier = f"timestamp_sub({column}, interval {days} day)"
+        warehouse.rows(f"update {raw}.{table} set {column} = {earlier} where {column} is not null")
+
+    make_older("users", "loaded_at", 1)
+    not_finished = "load `&lt;two&gt;` is not finished, 5 users are in raw: run it again"
+    assert alert_host.posted_lines() == [f"error: {not_finished}"]
     assert alert_host.posted_lines() == []
+    make_older("users", "loaded_at", 30)
+    make_older("alerts", "said_at", 30)
+    assert alert_host.posted_lines() == [f"still error: {not_finished}"]
     passes(run("ingest", "--users", "5", "--load-id", "<two>"))
     assert alert_host.posted_lines() == ["recovered: load `&lt;two&gt;`"]
 
@@ -173,19 +219,21 @@ def test_held_back_load_is_named_until_a_person_decides(
         assert "loads_have_few_rejected_users" not in str(lines)
         return [line for line in lines if "load `odd`" in line]
 
-    def build() -> bool:
-        done = run(*BUILD)
-        assert ("load_id=odd, rejected=1, users=2" in done.stdout) is bool(done.returncode)
-        return done.returncode == 0
+    def build() -> int:
+        done = run(*BUILD, LOAD_ID="odd")
+        return run(
+            "publish", "history", "--exit-status", str(done.returncode), LOAD_ID="odd"
+        ).returncode
 
-    host = AlertHost(run, tmp_path / "target", slack)
+    host = AlertHost(run, warehouse, slack)
     held_back = "error: load `odd` is held back until `python -m ingest --accept odd` or "
     held_back += "`--set-aside odd`: 1 of 2 users are rejected: the user is not a JSON object that "
     held_back += "BigQuery can read (1)"
     land_texts(run, tmp_path / "odd.json", "odd", ["null", json.dumps(user(1))])
-    assert not build()
-    because = "; because of that task `build` failed"
-    assert lines_of_load(ALERT_FAILED_TASKS="build") == [held_back + because]
+    assert build() == 3
+    because = "; because of that task `build` of load `odd` failed"
+    tasks = {"ALERT_TASKS": "build=failed", "ALERT_LOAD_ID": "odd"}
+    assert lines_of_load(**tasks) == [held_back + because]
 
     places = [f"{run.raw}.users", f"{run.raw}.loads", f"{run.analytics}.loads"]
     places += [f"{run.analytics}_restricted.base_randomuser__users"]
@@ -194,27 +242,18 @@ def test_held_back_load_is_named_until_a_person_decides(
             earlier = f"timestamp_sub({column}, interval 4 day)"
             warehouse.rows(f"update {table} set {column} = {earlier} where {ALL_TIME}")
     passes(run("ingest", "--users", "5"))
-    assert not build()
+    assert build() == 3
     passes(run("dbt", "build", "--select", "users"))  # a build of a part does not test all loads
+    passes(run("publish", "history"))
     assert lines_of_load() == [f"still {held_back}"]
 
     passes(run("ingest", "--accept", "odd"))
-    assert build()
+    assert build() == 0
     assert lines_of_load() == ["recovered: held-back load `odd`"]
 
 
-def test_failed_task_recovers_only_when_scheduler_reports(alert_host: AlertHost) -> None:
-    assert alert_host.posted_lines(ALERT_FAILED_TASKS="ingest, build", ALERT_LOAD_ID="05:00") == [
-        "error: task `build` of load `05:00` failed: its log says why",
-        "error: task `ingest` of load `05:00` failed: its log says why",
-    ]
-    assert alert_host.posted_lines() == []  # run by hand: the tasks are not known
-    assert alert_host.posted_lines(ALERT_FAILED_TASKS="build") == ["recovered: task `ingest`"]
-    assert alert_host.posted_lines(ALERT_FAILED_TASKS="") == ["recovered: task `build`"]
-
-
 def test_bigquery_outage_is_sent_with_failed_tasks(alert_host: AlertHost) -> None:
-    outage = {"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9", "ALERT_FAILED_TASKS": "ingest"}
+    outage = {"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9", "ALERT_TASKS": "ingest=failed"}
     assert alert_host.posted_lines(**outage) == [
         "error: BigQuery refused or did not answer (RetryError): nothing else could be checked",
         "error: task `ingest` failed: its log says why",
@@ -224,10 +263,31 @@ def test_bigquery_outage_is_sent_with_failed_tasks(alert_host: AlertHost) -> Non
     assert "BigQuery refused or did not answer" in without_webhook.stderr
 
 
+def test_mart_that_is_gone_is_named(alert_host: AlertHost) -> None:
+    runs, missing = f"{alert_host.run.raw}.runs", f"{alert_host.run.analytics}.is_gone"
+    alert_host.warehouse.rows(
+        f"update {runs} set relation = '{missing}' where node = 'model.randomuser.loads'"
+    )
+    gone = f"table `{missing}` does not exist"
+    assert alert_host.posted_lines() == [f"error: {gone}"]
+    assert f"error: {gone}" in " ".join(passes(alert_host.run("publish", "report")).split())
+
+
+def test_dataset_of_an_earlier_version_is_named(alert_host: AlertHost) -> None:
+    alert_host.warehouse.rows(
+        f"create or replace table {alert_host.run.raw}.users (load_id string)"
+    )
+    (line,) = alert_host.posted_lines()
+    assert "is of an earlier version: docs/upgrade.md has the statements" in line
+    done = alert_host.run("publish", "history")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "publish: local-project" in done.stderr and "docs/upgrade.md" in done.stderr
+
+
 def test_alert_is_repeated_after_alert_repeat_hours(
     alert_host: AlertHost, warehouse: Warehouse
 ) -> None:
-    alert_host.set_freshness("error", 25)
+    alert_host.record_freshness("error", 25)
     assert alert_host.posted_lines() == [f"error: {STALE}"]
     alerts = f"{alert_host.run.raw}.alerts"
     warehouse.rows(
@@ -240,19 +300,35 @@ def test_alert_is_repeated_after_alert_repeat_hours(
     assert sent == [("source:randomuser.users", "error", STALE)] * 2
 
 
-def test_hosts_share_sent_alerts(make_alert_host: MakeAlertHost) -> None:
+def test_hosts_share_what_is_known_and_sent(make_alert_host: MakeAlertHost) -> None:
     first, second = make_alert_host(), make_alert_host()
-    for host in (first, second):
-        host.set_freshness("error", 25)
-    assert first.posted_lines() == [f"error: {STALE}"]
+    first.record_freshness("error", 25)
+    assert second.posted_lines() == [f"error: {STALE}"]
+    assert first.posted_lines() == []
+    second.record_freshness("pass", 0)
+    assert first.posted_lines() == ["recovered: source `randomuser.users`"]
     assert second.posted_lines() == []
-    second.set_freshness("pass", 0)
-    assert second.posted_lines() == ["recovered: source `randomuser.users`"]
-    assert first.posted_lines() == []  # its files are older than the recovery
+
+
+@pytest.mark.parametrize("command", ["build", "source freshness"])
+def test_what_is_older_than_the_limit_is_an_error(alert_host: AlertHost, command: str) -> None:
+    old = "timestamp_sub(current_timestamp(), interval 25 hour)"
+    alert_host.warehouse.rows(
+        f"update {alert_host.run.raw}.runs set ended_at = {old} where command = '{command}'"
+    )
+    (line,) = alert_host.posted_lines()
+    assert re.fullmatch(
+        rf"error: no whole `dbt {command}` is recorded since .* UTC, the limit is 24 hours", line
+    )
+    assert alert_host.posted_lines() == []
 
 
 def test_alert_beyond_max_lines_is_recorded(alert_host: AlertHost) -> None:
-    errors = [{"unique_id": f"{MODEL}_{number}", "status": "error"} for number in range(40)]
-    alert_host.rewrite_artifact("build", lambda build: build.update(results=errors))
+    runs = f"{alert_host.run.raw}.runs"
+    alert_host.warehouse.rows(
+        f"insert into {runs} (invocation_id, command, node, status, ended_at, is_part) "
+        "select 'a', 'run', concat('model.randomuser.m', n), 'error', current_timestamp(), true "
+        "from unnest(generate_array(1, 40)) as n"
+    )
     assert alert_host.posted_lines()[-1].startswith("... and 10 more: ")
     assert alert_host.posted_lines() == []

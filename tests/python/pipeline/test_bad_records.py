@@ -12,8 +12,6 @@ from support.odd_users import ODD_KEYS, ODD_VALUES, PATHS, Change, land_texts, m
 from support.reliability_page import Reliability
 from support.warehouse import Warehouse
 
-from publish.artifacts import FILES
-
 PART = "Bad records"
 BUILD = ("dbt", "--quiet", "build", "--exclude-resource-type", "unit_test")
 ANY_SHARE = ("--vars", "rejected_share: 1")
@@ -71,6 +69,7 @@ def test_any_json_lands_and_is_accepted_or_rejected(
     before = warehouse.rows(ordered)
     passes(run(*BUILD, *ANY_SHARE, "--full-refresh"))
     assert warehouse.rows(ordered) == before
+    passes(run("publish", "history"))
     passes(run("publish", "csv"))
     reliability(
         PART,
@@ -144,21 +143,20 @@ def test_load_with_many_rejected_users_is_held_back(
     users = [user(1000 + n) for n in range(5)]
     users[0]["login"]["password"] = ""
     land_texts(run, tmp_path / "users.json", "good", list(map(json.dumps, users)))
-    failed = run(*BUILD)
-    assert failed.returncode == 1
-    results = json.loads((tmp_path / "target" / FILES["build"]).read_text())["results"]
-    empty = [row["status"] for row in results if "credentials_have_their_form" in row["unique_id"]]
-    assert empty == ["warn"]
+    assert run(*BUILD).returncode == 1
+    passes(run("publish", "history"))
+    results = f"select status, failures, details from {run.raw}.runs where node like '%{{}}%'"
+    ((empty, *_),) = warehouse.rows(results.format("credentials_have_their_form"))
+    assert empty == "warn"
     rejected = sum(map(bool, CASES.values()))
-    (row,) = re.findall("load_id=odd, rejected=.*", failed.stdout)
+    ((*few, details),) = warehouse.rows(results.format("few_rejected_users"))
+    assert few == ["fail", 1]
+    (row,) = json.loads(str(details))["rows"]
     assert row.startswith(f"load_id=odd, rejected={rejected}, users={2 * len(CASES)}, rejected_s")
     assert "the user is not a JSON object that BigQuery can read (3)" in row
     assert row.endswith("to_do=python -m ingest --accept odd, or --set-aside odd")
     assert loads_in_users() == [("good", 5)]
     assert run("dbt", "show", "--select", "stg_randomuser__rejected").returncode == 0
-    passes(run("publish", "history"))
-    few = "select status, failures from {}.runs where node like '%few_rejected_users'"
-    assert warehouse.rows(few.format(run.raw)) == [("fail", 1)]
 
     accepted = run("ingest", "--accept", "odd").stdout
     assert accepted == "Load odd is accepted: the next `dbt build` adds its users to the marts\n"

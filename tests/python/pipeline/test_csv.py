@@ -37,6 +37,7 @@ def tables(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPath
     run = Run(environment(warehouse.url, RANDOMUSER_URL=api_url) | make_settings(folder))
     passes(run("ingest", "--load-id", "a", "--from-file", response_file(folder, "a", USERS)))
     passes(run(*BUILD_WITHOUT_TESTS))
+    passes(run("publish", "history"))
     return run
 
 
@@ -68,7 +69,7 @@ def hold(served: Proxy, mart: str) -> tuple[Event, Event]:
     arrived, go = Event(), Event()
 
     def wait(request: Request) -> None:
-        if f"`{mart}`" in request.sql and not arrived.is_set():
+        if f".{mart}`" in request.sql and not arrived.is_set():
             arrived.set()
             go.wait(60)
 
@@ -107,7 +108,7 @@ def test_files_are_of_one_moment(
     keys |= {f"{run.analytics}.{mart}": f"{mart[:-1]}_id" for mart in ("users", "locations")}
 
     def change(request: Request) -> None:
-        if "`logins`" in request.sql:
+        if ".logins`" in request.sql:
             for table, key in keys.items():
                 one = f"select * replace ('new' as {key}) from {table} limit 1"
                 warehouse.rows(f"insert into {table} {one}")

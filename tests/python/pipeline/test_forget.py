@@ -62,6 +62,7 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
     land("two", second, OTHERS[3])
     land("three", *OTHERS[30:], rejected)
     passes(run(*BUILD, "--store-failures"))
+    passes(run("publish", "history"))
     land("four", unbuilt, OTHERS[4])
     warehouse.rows(
         f"create table {run.raw}.copy_of_somebody as select load_id, record_index, payload "

@@ -23,8 +23,8 @@ from ingest.landing import Load, land
 from ingest.load_id import normalize
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import Warehouse
-from publish.alert_state import ALERTS
-from publish.history import RUNS
+from publish.alerts.sent import ALERTS
+from publish.runs import COLUMNS
 
 ALL_TIME = "loaded_at >= timestamp '1970-01-01'"
 USERS: list[Any] = [
@@ -67,7 +67,7 @@ def test_descriptions_of_raw_columns_match_sources_yaml() -> None:
     (source,) = yaml.safe_load((folder / "_randomuser__sources.yml").read_text())["sources"]
     schemas = {"users": tables.USERS, "loads": tables.LOADS, "forgotten": tables.FORGOTTEN}
     columns_by_table = {table["name"]: table["columns"] for table in source["tables"]}
-    for table, schema in (schemas | {"alerts": ALERTS, "runs": RUNS}).items():
+    for table, schema in (schemas | {"alerts": ALERTS, "runs": COLUMNS}).items():
         columns = columns_by_table[table]
         assert [column["name"] for column in columns] == [field.name for field in schema]
         for column, field in zip(columns, schema, strict=True):

@@ -44,6 +44,7 @@ def test_new_column_reaches_mart_and_history(
         counts = f"select load_id, count(thumbnail_url) from {run.analytics}.{table} group by 1"
         assert sorted(warehouse.rows(counts)) == [("after", 20), ("before", 0)]
 
+    passes(run("publish", "history"))
     passes(run("publish", "csv"))
     header = (tmp_path / "exports/users.csv").read_text().partition("\n")[0]
     assert "picture_url" in header and "thumbnail_url" not in header, "it has no class"

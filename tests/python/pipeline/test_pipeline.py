@@ -33,8 +33,9 @@ def counts(run: Run, warehouse: Warehouse) -> Counts:
 
 def test_users_reach_tested_tables_and_files_once(run: Run, counts: Counts, tmp_path: Path) -> None:
     passes(run("ingest", "--users", "1500", "--load-id", "one"))
-    passes(run("dbt", "source", "freshness"))
-    passes(run(*BUILD))
+    for command in (("dbt", "source", "freshness"), BUILD):
+        passes(run(*command))
+        passes(run("publish", "history"))
     first = counts()
     assert first == {"users": 1500, "logins": 1500, "locations": 1500, "history": 1500}
     passes(run("ingest", "--users", "1500", "--load-id", "one"))
@@ -67,13 +68,14 @@ def test_real_responses_warn_of_shared_names_and_passwords(
     assert "Loaded 100 users" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
     assert "Already loaded" in passes(run("ingest", "--load-id", "r", "--from-file", *files))
     passes(run(*BUILD))
+    passes(run("publish", "history"))
     results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
     warned = {node["unique_id"].split(".")[2] for node in results if node["status"] == "warn"}
     assert warned == {"unique_logins_username", "unique_logins_password"}
     assert set(counts().values()) == {100}
     passes(run(*BUILD_WITHOUT_TESTS))
     assert set(counts().values()) == {100}
-    assert "freshness\n  not checked: there is no" in passes(run("publish", "report"))
+    assert passes(run("publish", "report")).endswith("no check is recorded\n")
     strict = run("dbt", "build", "--select", "logins", "--vars", "duplicate_passwords: error")
     assert strict.returncode == 1
 
@@ -102,26 +104,25 @@ def test_only_local_macros_mention_the_emulator() -> None:
 
 
 def test_publish_before_build_leaves_files_alone(run: Run, tmp_path: Path) -> None:
-    def failure(command: str) -> str:
-        done = run("publish", command)
+    def refuse() -> None:
+        done = run("publish", "csv")
         assert done.returncode == 1 and not done.stdout
         (line,) = for_people(done.stderr)
         assert line.startswith("publish: ") and "run `dbt build` first" in line
-        return line
+        assert line.endswith(f"the files in {exports} are unchanged")
 
-    for command in ("csv", "report"):
-        failure(command)
+    exports = tmp_path / "exports"
+    refuse()
+    assert "error: no whole `dbt build` is recorded" in passes(run("publish", "report"))
     passes(run("ingest", "--users", "5"))
     passes(run("dbt", "source", "freshness"))
-    exports = tmp_path / "exports"
     files = [exports / f"{name}.csv" for name in ("users", "logins", "locations")]
     exports.mkdir()
     for file in files:
         file.write_text("of yesterday")
-    assert f"the files in {exports} are unchanged" in failure("csv")
+    refuse()
     assert sorted(exports.iterdir()) == sorted(files)
     assert {file.read_text() for file in files} == {"of yesterday"}
-    failure("report")
 
 
 def test_late_load_is_merged_and_newest_version_stays(run: Run, warehouse: Warehouse) -> None:

@@ -3,21 +3,26 @@
 import json
 import re
 from collections import Counter, defaultdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from xml.etree import ElementTree
 
 import pytest
-from support.alert_harness import AlertHost
-from support.commands import BUILD, Run, passes
+from google.cloud import bigquery
+from support.commands import BUILD, ROOT, Run, passes
 from support.factories import user
 from support.odd_users import land_texts
 from support.warehouse import Warehouse
 
-from publish.report_page import format_page
-from publish.report_statistics import OTHERS, Statistics, protect
-from publish.report_status import Status
+from local.__main__ import PROJECT
+from publish.findings import Finding
+from publish.report.page import format_page
+from publish.report.statistics import OTHERS, Statistics, protect
+from publish.report.status import Status
+from publish.runs import Result, collect
+from publish.state import State
 
 Cells = dict[tuple[str, str], str]
 POSTCODES = "Users by format of the postcode: 9 is any digit, A any letter"
@@ -30,6 +35,15 @@ class Page:
         self.text = file.read_text("utf-8")
         self.root = ElementTree.fromstring(self.text)  # noqa: S314
         self.words = " ".join("".join(self.root.itertext()).split())
+        self.svgs = list(self.root.iter("{http://www.w3.org/2000/svg}svg"))
+        self.charts = [svg.get("aria-label", "") for svg in self.svgs]
+
+    @property
+    def results(self) -> list[ElementTree.Element]:
+        """The list of tests that did not pass, and of those that did, which is folded."""
+        main = list(next(self.root.iter("main")))
+        folded = next(element for element in main if element.tag == "details")
+        return [main[main.index(folded) - 1], folded]
 
     def table(self, caption: str) -> Cells:
         """Return the texts of a table by row and column; "" is the column of a wider cell."""
@@ -45,10 +59,29 @@ class Page:
 
 @pytest.fixture(scope="module")
 def page(built: Run) -> Page:
-    passes(built("publish", "history"))
     file = Path(built.environment["EXPORT_DIR"], "report.html")
     assert passes(built("publish", "report", "--html")).endswith(f"Wrote {file}\n")
     return Page(file)
+
+
+@pytest.fixture
+def old(built: Run, warehouse: Warehouse, tmp_path: Path) -> Run:
+    """The same warehouse on a machine without dbt's files, with a copy of `runs` to change."""
+    raw = f"raw_{uuid4().hex[:12]}"
+    warehouse.client.create_dataset(raw)
+    for table in ("users", "loads", "runs"):
+        name, copy = f"{built.raw}.{table}", f"{raw}.{table}"
+        definition = warehouse.client.get_table(name)
+        warehouse.client.create_table(bigquery.Table(f"{PROJECT}.{copy}", definition.schema))
+        warehouse.rows(f"insert into {copy} select * from {name}")
+    folders = {"DBT_TARGET_PATH": "target", "DBT_LOG_PATH": "logs", "EXPORT_DIR": "exports"}
+    settings = {name: str(tmp_path / folder) for name, folder in folders.items()}
+    return Run(built.environment | settings | {"RAW_DATASET": raw})
+
+
+def read_page(run: Run) -> Page:
+    passes(run("publish", "report", "--html"))
+    return Page(Path(run.environment["EXPORT_DIR"], "report.html"))
 
 
 def test_page_shows_users_of_tables(built: Run, warehouse: Warehouse, page: Page) -> None:
@@ -63,29 +96,57 @@ def test_page_shows_users_of_tables(built: Run, warehouse: Warehouse, page: Page
         postcode_format = re.sub("[A-Za-z]", "A", re.sub("[0-9]", "9", postcode))
         users["Users by country"][country, ""] += 1
         users["Users by age and gender"][f"{age // 10 * 10}s", gender] += 1
-        users["Registrations by month"][f"{registered.year}", f"{registered.month}"] += 1
+        users["Registrations by month"][f"{registered.year}", f"{registered.month:02}"] += 1
         users["Users by e-mail domain"][email.split("@")[1], ""] += 1
         users[POSTCODES][postcode_format, ""] += 1
     for title, counts in users.items():
         groups = protect(dict(counts), smallest=5, limit=600)
         expected = {("others", "") if group == OTHERS else group: n for group, n in groups.items()}
         assert page.table(title) == {place: f"{n:,}" for place, n in expected.items()}, title
+    (legend,) = (svg for svg in page.svgs if svg.get("aria-label") == "Map of the world")
+    *numbers, unit = (text.text for text in legend.iter("{http://www.w3.org/2000/svg}text"))
+    most = max(users["Users by country"].values())
+    assert unit == "users" and numbers[0] == "0" and most / 2 < int(numbers[-1] or "") < 2 * most
 
 
-def test_page_shows_loads_runs_and_tests(built: Run, warehouse: Warehouse, page: Page) -> None:
+def test_page_shows_loads_builds_and_tests(built: Run, warehouse: Warehouse, page: Page) -> None:
     today = f"{date.today()}"
     loads = page.table("Loads of the last 30 days, by day (UTC)")
     shown = [loads[today, name] for name in ("loads", "received", "used", "rejected", "share")]
     assert shown == ["1", "400", "400", "0", "0.0%"]
     sql = f"select sum(seconds) from {built.raw}.runs where command = 'build'"
     ((seconds,),) = warehouse.rows(sql)
-    runs = page.table("Builds of the last 30 days, by day (UTC)")
-    assert (runs[today, "builds"], runs[today, "seconds each"]) == ("1", f"{seconds:,.1f}")
-    assert "docs/cost.md foresees for a build each hour" in page.words
-    rows = [list(row.itertext()) for row in page.root.iter("tr") if row[0].get("class")]
-    warned = [row[1].strip() for row in rows if row[0] == "warn"]
-    assert rows[0][0] == "warn" and "unique_logins_password" in warned
-    assert all(re.fullmatch(rf"{today} \d\d:\d\d", row[-1]) for row in rows)
+    builds = page.table("Builds of the last 30 days, by day (UTC)")
+    assert (builds[today, "builds"], builds[today, "seconds each"]) == ("1", f"{seconds:,.1f}")
+    # The embedded BigQuery bills nothing: neither an empty chart nor an empty column.
+    assert "billed" not in " ".join([*page.charts, *(column for _, column in builds)])
+    foreseen = json.loads((ROOT / "publish/report/cost.json").read_text())
+    megabytes = ", ".join(f"{size / 2**20:,.0f} MB with {n}" for n, size in foreseen.items())
+    assert f"docs/cost.md foresees for a build each hour: {megabytes}." in page.words
+    sql = f"select node, status from {built.raw}.runs where node like 'test.%' order by node"
+    expected = Counter(status for _, status in warehouse.rows(sql))
+    others, passed = (
+        ["".join(item.itertext()) for item in each.iter("li")] for each in page.results
+    )
+    assert Counter(item.split()[0] for item in others + passed) == expected
+    assert {item.split()[0] for item in passed} == {"pass"} and "pass" not in others[0].split()
+    assert any("unique_logins_password: " in item for item in others)
+    assert all(f"since {today} " in item for item in others + passed)
+
+
+def test_page_shows_what_was_billed(old: Run, warehouse: Warehouse) -> None:
+    for command, node, number in ("build", "a", 5), ("build", "", 3), ("source freshness", "b", 9):
+        warehouse.rows(
+            f"insert into {old.raw}.runs (invocation_id, command, node, status, ended_at, bytes_"
+            f"billed) values ('id', '{command}', '{node}', 'success', timestamp_sub("
+            f"current_timestamp(), interval 1 day), {number * 2**30})"
+        )
+    yesterday = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    page = read_page(old)
+    builds = page.table("Builds of the last 30 days, by day (UTC)")
+    shown = [builds[yesterday, name] for name in ("builds", "megabytes billed each", "price each")]
+    assert shown == ["1", "8,192.0", "$0.0488"]
+    assert "MB billed for a build by day" in page.charts
 
 
 def test_page_shows_what_became_of_each_user(run: Run, tmp_path: Path) -> None:
@@ -95,6 +156,7 @@ def test_page_shows_what_became_of_each_user(run: Run, tmp_path: Path) -> None:
         land_texts(run, tmp_path / "users.json", load_id, texts)
     passes(run("ingest", "--set-aside", "aside"))
     assert run(*BUILD).returncode == 1
+    run("publish", "history")
     land_texts(run, tmp_path / "users.json", "not built", users[40:])
     passes(run("dbt", "run", "--select", "loads"))
     report = passes(run("publish", "report", "--html"))
@@ -107,26 +169,48 @@ def test_page_shows_what_became_of_each_user(run: Run, tmp_path: Path) -> None:
     assert f"  rejected             2  {rejected}\n" in report
     assert page.table("Rows")[f"local-project.{rejected}", ""] == "2"
     assert "error: load held is held back until python -m ingest --accept held or" in page.words
-    assert "not text" not in page.words and page.words.count("stg_randomuser__rejected has") == 1
+    assert "LOAD_ID" not in page.words and page.words.count("stg_randomuser__rejected has") == 1
 
 
-def test_page_begins_with_what_is_wrong(alert_host: AlertHost, tmp_path: Path) -> None:
-    alert_host.set_build_results(logins={"status": "error"})
-    passes(alert_host.run("publish", "report", "--html", "--output", tmp_path))
-    page = Page(tmp_path / "report.html")
-    verdict = page.words.partition(" Freshness ")[0]
-    assert re.search(r"UTC 1 error; \d+ tests passed. error: model logins was not built", verdict)
-    assert verdict.endswith("Mend what dbt's log names, then run dbt retry.")
-    assert "No run is recorded: python -m publish history records each." in page.words
+def test_page_begins_with_what_is_wrong(old: Run, warehouse: Warehouse) -> None:
+    logins = "command = 'build' and node = 'model.randomuser.logins'"
+    warehouse.rows(f"update {old.raw}.runs set status = 'error' where {logins}")
+    beginning = read_page(old).words.partition(" Rows ")[0]
+    assert re.search(
+        rf"^randomuser {PROJECT}, [-\d]+ [:\d]+ UTC 1 error and \d+ warnings?; \d+ tests passed. "
+        r"error: model logins was not built: dbt's log says why\. dbt retry runs ",
+        beginning[beginning.index("randomuser " + PROJECT) :],
+    )
+
+
+def test_page_says_how_old_it_is(old: Run, warehouse: Warehouse) -> None:
+    sql = (
+        f"update {old.raw}.runs set ended_at = timestamp_sub(ended_at, interval 30 hour) where true"
+    )
+    warehouse.rows(sql)
+    page = read_page(old)
+    for command in ("build", "source freshness"):
+        assert f"error: no whole dbt {command} is recorded since " in page.words
+    assert "All is well" not in page.text and "UTC, 30.0 hours ago" in page.words
+
+
+def test_page_says_that_nothing_is_recorded(old: Run, warehouse: Warehouse) -> None:
+    warehouse.client.delete_table(f"{old.raw}.runs")
+    page = read_page(old)
+    assert "2 errors; 0 tests passed. error: no whole dbt build is recorded in the" in page.words
+    assert "No build is recorded: python -m publish history" in page.words
+    assert page.charts == []
 
 
 def test_page_shows_any_text_as_text() -> None:
     now, text = datetime.now(UTC), "<script>alert('&\U0001f600')</script>"
     groups = {kind: {(text, ""): 9} for kind in ("country", "email_domain", "postcode_format")}
     groups |= {"age": {(text, text): 9}, "month": {("2026-01", ""): 9}}
-    test = {"name": "a", "status": "warn", "rows": [text], "description": text, "unique_id": "a"}
-    status = Status({}, now, [test | {"failures": 1, "relation_name": None}], [], text, [])
-    page = format_page(status, Statistics([], [], {}, 5, groups), text, now)
+    details = {"rows": [text], "description": text}
+    test = Result("build", "warn", now, f"test.randomuser.{text}", now, 2, details=details)
+    problem = Finding("test", text, "warning", text, now, to_do=text)
+    status = Status(text, State(now, collect([test])), [problem], {text: (text, 1)})
+    page = format_page(status, Statistics([], [], 5, groups))
     shown = "".join(ElementTree.fromstring(page).itertext())  # noqa: S314
     assert "<script" not in page and shown.count(text) > 10
 
@@ -152,8 +236,7 @@ def test_page_fetches_nothing(page: Page) -> None:
     assert len(page.text.encode()) < 400_000
     tags = {element.tag for element in page.root.iter()}
     assert not tags & {"script", "link", "img", "iframe", "image", "use"}
-    svgs = list(page.root.iter("{http://www.w3.org/2000/svg}svg"))
-    assert len(svgs) == 9 and all(svg.get("aria-label") for svg in svgs)
+    assert len(page.charts) == 8 and all(page.charts)
     urls = set(re.findall(r"""(?:https?:|//|url\()[^"'\s<]*""", page.text))
     assert urls <= {"http://www.w3.org/2000/svg", "//www.w3.org/2000/svg"}
     ids = [element.get("id") for element in page.root.iter() if element.get("id")]

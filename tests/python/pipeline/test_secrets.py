@@ -111,14 +111,15 @@ def run_with_variables(
         run("dbt", "debug"),
         run("dbt", "--debug", "source", "freshness"),
         run(*BUILD, "--store-failures"),
+        run("publish", "history"),
         run("publish", "csv"),
         run("publish", "csv", "--with-secrets", "--output", private / "exports"),
         run("publish", "report"),
-        run("publish", "alert", ALERT_FAILED_TASKS="ingest"),
-        run("publish", "alert", ALERT_FAILED_TASKS="ingest"),
+        run("publish", "alert", ALERT_TASKS="ingest=failed"),
+        run("publish", "alert", ALERT_TASKS="ingest=failed"),
         run("publish", "alert", BIGQUERY_EMULATOR_HOST="http://127.0.0.1:1"),
     ]
-    expected = [0, 0, 0, 1, 2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0]
+    expected = [0, 0, 0, 1, 2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
     assert [each.returncode for each in done] == expected, done
     return done
 
@@ -135,7 +136,7 @@ def run_with_files(run: Run, private: Path) -> list[Any]:
     done = [
         run("ingest", "--users", "5"),
         run("dbt", "debug"),
-        run("publish", "alert", ALERT_FAILED_TASKS=""),
+        run("publish", "alert", ALERT_TASKS="ingest=success"),
         subprocess.run(
             local, cwd=ROOT, env=run.environment, capture_output=True, text=True, check=False
         ),
@@ -197,7 +198,7 @@ def test_secrets_and_users_stay_in_their_places(
     assert len(slack.request_times) == 5 and len(slack.accepted) == 3
     assert "-m local -- python -m ingest" in shown["processes"]
     assert {"logs/dbt.log", "target/manifest.json", "target/partial_parse.msgpack"} <= set(files)
-    assert len(about_loads) == 4 and PERSON in exports["exports/users.csv"]
+    assert len(about_loads) == 5 and PERSON in exports["exports/users.csv"]
     assert LOGIN in (private / "exports/logins.csv").read_text()
     assert LOGIN in secret[f"{run.analytics}_restricted.stg_randomuser__rejected"]
     assert str(shown).count("; read 1,000 bytes") > 2

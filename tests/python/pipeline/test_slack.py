@@ -9,8 +9,8 @@ from support.commands import passes
 from support.fake_slack import FakeSlack, Response
 from support.log_lines import for_people
 
-from publish import slack as publish_slack
-from publish.artifacts import PublishError
+from publish import PublishError
+from publish.alerts import slack as publish_slack
 
 NEXT_STEP = ": it will be sent again in the next run; is SLACK_WEBHOOK_URL right?"
 REFUSALS = {
@@ -64,7 +64,7 @@ def test_retries_after_the_wait_that_slack_requests(
 
 
 def test_refused_alert_is_sent_in_next_run(alert_host: AlertHost) -> None:
-    alert_host.set_freshness("error", 25)
+    alert_host.record_freshness("error", 25)
     alert_host.slack.responses = [Response(404, "no_service")]
     done = alert_host.run_alert()
     assert done.returncode == 1 and not done.stdout
@@ -85,7 +85,7 @@ def test_refused_alert_is_sent_in_next_run(alert_host: AlertHost) -> None:
 def test_alert_is_retried_within_the_run(
     alert_host: AlertHost, response: Response, seconds: float
 ) -> None:
-    alert_host.set_freshness("error", 25)
+    alert_host.record_freshness("error", 25)
     alert_host.slack.responses = [response]
     assert passes(alert_host.run_alert()) == "Posted to Slack: 1 change\n"
     first, second = alert_host.slack.request_times
@@ -93,7 +93,7 @@ def test_alert_is_retried_within_the_run(
 
 
 def test_printed_alert_counts_as_not_sent(alert_host: AlertHost) -> None:
-    alert_host.set_freshness("warn", 7)
+    alert_host.record_freshness("warn", 7)
     printed = [passes(alert_host.run_alert(SLACK_WEBHOOK_URL="")) for _ in range(2)]
     assert not alert_host.slack.request_times
     assert "7.0 hours old, the limit is 6 hours" in printed[0]

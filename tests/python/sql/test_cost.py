@@ -1,5 +1,6 @@
-"""docs/cost.md is current; `make cost` draws its table."""
+"""docs/cost.md is current, and what the report shows of it; `make cost` draws both."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from support.sql_recorder import Recording
 from support.warehouse import Warehouse
 
 PAGE, BODY = ROOT / "docs/cost.md", re.compile(r"(?<=-: \|\n)(\|.*\n)+")
+BUILD = ROOT / "publish/report/cost.json"
 AMOUNT = re.compile(r"[\d,]+\.\d\d")
 
 
@@ -33,14 +35,18 @@ def amounts(table: str) -> list[float]:
 
 def test_cost_page_is_current(recording: Recording, warehouse: Warehouse) -> None:
     assert not recording.failed, recording.failed
-    table = draw_table(label_statements(recording), recording.tables, warehouse.client)
+    table, build = draw_table(label_statements(recording), recording.tables, warehouse.client)
     if os.environ.get("DRAW"):
         PAGE.write_text(BODY.sub(lambda _: table, PAGE.read_text()))
+        BUILD.write_text(
+            json.dumps({name: round(size) for name, size in build.items()}, ensure_ascii=False)
+            + "\n"
+        )
     (page,) = (match[0] for match in BODY.finditer(PAGE.read_text()))
     current: tuple[str, object] = (
         AMOUNT.sub("", table),
         pytest.approx(amounts(table), rel=0.02, abs=0.02),
     )
-    assert (AMOUNT.sub("", page), amounts(page)) == current, (
-        "run `make cost` and commit docs/cost.md"
-    )
+    outdated = "run `make cost` and commit docs/cost.md and publish/report/cost.json"
+    assert (AMOUNT.sub("", page), amounts(page)) == current, outdated
+    assert json.loads(BUILD.read_text()) == pytest.approx(build, rel=0.02), outdated

@@ -69,7 +69,7 @@ def test_incremental_run_reads_only_recent_partitions(scans: Scans) -> None:
     assert not errors, "\n".join(errors)
 
 
-def test_page_of_report_bills_at_most_100_mb_with_200000_users(
+def test_page_of_report_bills_at_most_140_mb_with_200000_users(
     scans: Scans, warehouse: Warehouse
 ) -> None:
     tables = [
@@ -92,7 +92,8 @@ def test_page_of_report_bills_at_most_100_mb_with_200000_users(
         )  # a month of hourly runs
         sizes = column_sizes(warehouse.client, name)
         billed += max(MINIMUM_BYTES, rows * sum(sizes[column] for column in columns))
-    assert billed <= 100e6, billed
+    # Of these, BigQuery bills 10 MB for each table of a statement, however small it is.
+    assert billed <= 140e6, billed
 
 
 @pytest.mark.usefixtures("scans")

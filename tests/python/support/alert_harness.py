@@ -1,21 +1,16 @@
-"""A host that sends alerts: it has its own dbt files; hosts may share a warehouse and a Slack."""
+"""A host that sends alerts about a warehouse; hosts may share a warehouse and a Slack."""
 
-import json
 import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 from support.commands import Run, passes
 from support.fake_slack import FakeSlack
-
-from publish.artifacts import FILES
+from support.warehouse import Warehouse
 
 SECRET = "XoXoSecretOfTheWebhook"  # noqa: S105
-MODEL, SOURCE = "model.randomuser.users", "source.randomuser.randomuser.users"
 STALE = (
     "source `randomuser.users` is stale: its newest load is 25.0 hours old, the limit is 24 hours"
 )
@@ -24,10 +19,10 @@ _NO_CHANGES = "No changes to send"
 
 @dataclass
 class AlertHost:
-    """A host with its own dbt files."""
+    """A host on which dbt has never run."""
 
     run: Run
-    target: Path
+    warehouse: Warehouse
     slack: FakeSlack
 
     def run_alert(self, **extra: str) -> "subprocess.CompletedProcess[str]":
@@ -43,44 +38,32 @@ class AlertHost:
         assert len(posts) <= 1 and (_NO_CHANGES in output) is not bool(posts)
         return [re.sub("^- ", "", line) for post in posts for line in post.splitlines()[1:]]
 
-    def rewrite_artifact(
-        self, name: str, change: Callable[[dict[str, Any]], object] = lambda _: None
-    ) -> None:
-        """Write dbt's file again with the time of now and `change` applied."""
-        file = self.target / FILES[name]
-        artifact = json.loads(file.read_text())
-        metadata = artifact.get("metadata", artifact)
-        metadata["generated_at"] = datetime.now(UTC).isoformat()
-        change(artifact)
-        file.write_text(json.dumps(artifact))
+    def record(self, command: str = "build", where: str = "true", **changed: str) -> None:
+        """Record the first whole `command` again as of now, with other values: SQL by column.
 
-    def set_build_results(self, **changed: dict[str, Any]) -> None:
-        """Write a new build with other results of the nodes with these names."""
+        Those are of the rows `where`; the values `load_id` and `ended_at` are of all rows.
+        """
+        runs = f"{self.run.raw}.runs"
+        values = {name: f"if({where}, {sql}, {name})" for name, sql in changed.items()}
+        values |= {"invocation_id": f"'{uuid4()}'", "ended_at": "current_timestamp()"}
+        values |= {name: changed[name] for name in ("load_id", "ended_at") if name in changed}
+        replaced = ", ".join(f"{sql} as {name}" for name, sql in values.items())
+        first = f"select min(ended_at) from {runs} where command = '{command}' and not is_part"
+        self.warehouse.rows(
+            f"insert into {runs} select * replace ({replaced}) from {runs} "
+            f"where command = '{command}' and ended_at = ({first})"
+        )
 
-        def change(artifact: dict[str, Any]) -> None:
-            for name, fields in changed.items():
-                (result,) = [
-                    node for node in artifact["results"] if node["unique_id"].split(".")[2] == name
-                ]
-                result.update(fields)
-
-        self.rewrite_artifact("build", change)
-
-    def set_freshness(self, status: str, hours: float) -> None:
-        """Write a new freshness check with this status and age of the newest load."""
-
-        def change(artifact: dict[str, Any]) -> None:
-            (result,) = artifact["results"]
-            newest = datetime.now(UTC) - timedelta(hours=hours)
-            result |= {"status": status, "max_loaded_at": newest.isoformat()}
-
-        self.rewrite_artifact("sources", change)
-
-
-def read_warnings(target: Path) -> dict[str, dict[str, Any]]:
-    """Return the results of the tests that warned, by name."""
-    results = json.loads((target / FILES["build"]).read_text())["results"]
-    return {res["unique_id"].split(".")[2]: res for res in results if res["status"] == "warn"}
+    def record_freshness(self, status: str, hours: float) -> None:
+        """Record a check of the freshness with this status and age of the newest load."""
+        newest = f"timestamp_sub(current_timestamp(), interval {round(hours * 60)} minute)"
+        details = f"json_set(parse_json(details), '$.newest', string({newest}))"
+        self.record(
+            "source freshness",
+            "node != ''",
+            status=f"'{status}'",
+            details=f"to_json_string({details})",
+        )
 
 
 MakeAlertHost = Callable[[], AlertHost]

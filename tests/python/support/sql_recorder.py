@@ -21,15 +21,20 @@ from local.__main__ import environment
 # are those of the schedule.
 VARS = '--vars {"load_interval":"hour"}'
 COMMANDS = {
-    "first": ["ingest --users 50 --load-id 2026-01-01T00:00:00+00:00", f"dbt build {VARS}"],
+    "first": [
+        "ingest --users 50 --load-id 2026-01-01T00:00:00+00:00",
+        f"dbt build {VARS}",
+        "publish history",
+    ],
     "incremental": [
         "ingest --users 60 --load-id 2026-01-01T01:00:00+00:00",
         f"dbt source freshness {VARS}",
+        "publish history",
         f"dbt build --exclude-resource-type unit_test {VARS}",
+        "publish history",
         "publish csv",
         "publish csv --with-secrets",
         "publish csv --for-spreadsheets",
-        "publish history",
         "publish report",
         "publish report --html",
         "publish alert",
@@ -96,10 +101,7 @@ def _record_request(
     job = request.get("configuration", {})
     query = job.get("query", request)  # a body of jobs.insert or of jobs.query
     if sql := query.get("query"):
-        parameters = [
-            ScalarQueryParameter.from_api_repr(parameter)
-            for parameter in query.get("queryParameters", [])
-        ]
+        parameters = [_read_parameter(each) for each in query.get("queryParameters", [])]
         comment = re.match(r'/\* .*?"node_id": "([^"]+)"', sql)
         node_id = comment[1] if comment else None
         file = _dbt_file(recording.manifest, node_id) or command.partition(" --users")[0]
@@ -112,6 +114,13 @@ def _record_request(
         recording.tables[name] = {
             field["name"]: field["type"] for field in load["schema"]["fields"]
         }
+
+
+def _read_parameter(sent: dict[str, Any]) -> ScalarQueryParameter:
+    """Return a sent parameter; of an array only its type matters here."""
+    if element := sent["parameterType"].get("arrayType"):
+        return ScalarQueryParameter(sent["name"], f"ARRAY<{element['type']}>", None)
+    return ScalarQueryParameter.from_api_repr(sent)
 
 
 def _dbt_file(manifest: dict[str, Any], node_id: str | None) -> str:

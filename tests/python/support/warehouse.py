@@ -1,6 +1,9 @@
 """The embedded BigQuery, as a test looks into it."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
@@ -19,6 +22,16 @@ class Warehouse:
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """Run a query and return its rows."""
         return [tuple(row.values()) for row in self.client.query_and_wait(sql)]
+
+    def read_failures(self, target: Path, test: str) -> list[dict[str, Any]]:
+        """Return the rows for which a test of the last build warned or failed, from dbt's files."""
+        results = json.loads((target / "run_results.json").read_text())["results"]
+        return [
+            dict(row)
+            for result in results
+            if result["unique_id"].split(".")[2] == test and result["status"] in ("warn", "fail")
+            for row in self.client.query_and_wait(result["compiled_code"])
+        ]
 
     def read_texts(self, *prefixes: str) -> dict[str, str]:
         """Return the rows of each table and view as text, of datasets that begin with a prefix."""

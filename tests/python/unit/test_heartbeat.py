@@ -66,6 +66,7 @@ def test_unusable_url_is_one_line(caplog: pytest.LogCaptureFixture, url: str) ->
 def test_only_a_good_pipeline_sends_a_heartbeat(tmp_path: Path, failing: str) -> None:
     """The commands of `make pipeline` are replaced by stubs, of which one fails."""
     stub = f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\n'
+    stub += 'case "$*" in *--exit-status*) shift $(($# - 1)); exit $1;; esac\n'
     stub += f'case "$*" in *"{failing or "nothing"}"*) exit 1;; esac\n'
     for program in ("python", "dbt"):
         (tmp_path / program).write_text(stub)

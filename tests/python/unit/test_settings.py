@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest.settings import Settings, SettingsError
-from publish.alert import AlertSettings
+from publish.alerts.send import AlertSettings
 
 URL, WEBHOOK = "https://me:XoXo@example.com/api/", "https://hooks.slack.com/services/XoXo"
 

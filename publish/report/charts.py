@@ -5,7 +5,8 @@ is a picture with a label: the page has its numbers in a table.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from countryinfo import CountryInfo
@@ -13,18 +14,21 @@ from markupsafe import Markup, escape
 from vl_convert import vegalite_to_svg
 
 Spec = dict[str, Any]
-WIDTH = 340
-COLOURS = ["var(--first)", "var(--second)", "var(--third)"]
+Cell = tuple[str, str, Any]  # x, series, value
+MONTHS = {"type": "temporal", "timeUnit": "utcyearmonth"}
+_COLOURS = ["var(--first)", "var(--second)", "var(--third)"]
 _TEXT = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal"}
 _LINES = dict.fromkeys(("gridColor", "domainColor", "tickColor"), "var(--line)")
+_FILLED = {"fill": _COLOURS[0]}
 _CONFIG: Spec = {
     "aria": False,
     "background": None,
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
+    "bar": {"color": _COLOURS[0], "binSpacing": 0},
     "axisX": {"labelAngle": 0, "labelSeparation": 6},
     "axis": {**_TEXT, **_LINES, "tickCount": 4, "labelOverlap": "greedy"},
-    "legend": {**_TEXT, "title": None, "orient": "top"},
+    "legend": {**_TEXT, "orient": "top"},
 }
 
 
@@ -35,46 +39,25 @@ def draw_bars(label: str, values: Mapping[str, float], unit: str) -> Markup:
         "x": {"field": "value", "type": "quantitative", "title": unit},
     }
     data = [{"name": name, "value": value} for name, value in values.items()]
-    mark = {"type": "bar", "color": COLOURS[0]}
-    return _draw(label, {"mark": mark, "encoding": encoding, "height": {"step": 16}}, data)
+    return _draw(label, {"mark": "bar", "encoding": encoding, "height": {"step": 16}}, data)
 
 
 def draw_columns(
-    label: str,
-    x: Sequence[str],
-    series: Mapping[str, Sequence[float | None]],
-    unit: str,
-    stacked: bool = True,
+    label: str, cells: Iterable[Cell], unit: str, x: Spec, beside: bool = False
 ) -> Markup:
-    """Return columns at each of `x`: on each other, or beside each other."""
+    """Return columns of `cells` (x, series, value), on each other or beside each other."""
+    data = [dict(zip(("x", "series", "value"), cell, strict=True)) for cell in cells]
+    series = list(dict.fromkeys(row["series"] for row in data))
+    colours = {"domain": series, "range": _COLOURS[: len(series)]}
+    legend = {"title": None} if len(series) > 1 else None
     encoding: Spec = {
-        "x": {"field": "x", "type": "ordinal", "sort": None, "title": None},
+        "x": {"field": "x", "sort": None, "title": None, **x},
         "y": {"field": "value", "type": "quantitative", "title": unit},
-        "color": {
-            "field": "series",
-            "scale": {"domain": list(series), "range": COLOURS[: len(series)]},
-            **({} if len(series) > 1 else {"legend": None}),
-        },
+        "color": {"field": "series", "scale": colours, "legend": legend},
     }
-    if not stacked:
-        encoding["xOffset"] = {"field": "series", "sort": list(series)}
-    data = [
-        {"x": place, "series": name, "value": value}
-        for name, values in series.items()
-        for place, value in zip(x, values, strict=True)
-    ]
+    if beside:
+        encoding["xOffset"] = {"field": "series", "sort": series}
     return _draw(label, {"mark": "bar", "encoding": encoding, "height": 160}, data)
-
-
-def draw_months(label: str, values: Mapping[str, float], unit: str) -> Markup:
-    """Return a column for each month, such as 2026-01."""
-    encoding = {
-        "x": {"field": "month", "type": "temporal", "timeUnit": "utcyearmonth", "title": None},
-        "y": {"field": "value", "type": "quantitative", "title": unit},
-    }
-    data = [{"month": f"{month}-01", "value": value} for month, value in values.items()]
-    mark = {"type": "bar", "color": COLOURS[0], "binSpacing": 0}
-    return _draw(label, {"mark": mark, "encoding": encoding, "height": 160}, data)
 
 
 def draw_map(label: str, users: Mapping[str, int]) -> Markup:
@@ -82,50 +65,46 @@ def draw_map(label: str, users: Mapping[str, int]) -> Markup:
 
     A country whose shape countryinfo lacks is a dot; what is not a country is not drawn.
     """
-    shades = {}
+    counts: dict[str, Spec] = {}
     for name, count in users.items():
-        try:
-            shades[CountryInfo(name).name()] = count / max(users.values())
-        except LookupError:
-            continue
+        with suppress(LookupError):
+            counts[CountryInfo(name).name()] = {"users": count}
     land, shaded, dots = [], [], []
     for country in map(CountryInfo, CountryInfo.all().keys() - {"antarctica"}):
-        shade = shades.get(country.name())
+        found = counts.get(country.name(), {})
         shapes = country.geo_json().get("features", [])
         features = [{"type": "Feature", "geometry": shape["geometry"]} for shape in shapes]
-        if shade is None:
+        if not found:
             land += features
         elif features:
-            shaded += [feature | {"shade": shade} for feature in features]
+            shaded += [feature | found for feature in features]
         else:
-            latitude, longitude = country.latlng()
-            dots.append({"latitude": latitude, "longitude": longitude, "shade": shade})
+            dots.append(dict(zip(("latitude", "longitude"), country.latlng(), strict=True)) | found)
     opacity = {
-        "field": "shade",
+        "field": "users",
         "type": "quantitative",
-        "scale": {"domain": [0, 1], "range": [0.2, 1]},
-        "legend": None,
+        "scale": {"domain": [0, max(users.values(), default=0)], "range": [0.15, 1], "nice": 4},
+        "legend": {"symbolType": "square", "tickCount": 3},
     }
-    colour, outline = {"fill": COLOURS[0]}, {"stroke": "var(--page)", "strokeWidth": 0.3}
-    shape = {"type": "geoshape", **outline}
+    shape = {"type": "geoshape", "stroke": "var(--page)", "strokeWidth": 0.3}
     position = {axis: {"field": axis, "type": "quantitative"} for axis in ("latitude", "longitude")}
     layers = [
         {"data": {"values": land}, "mark": shape | {"fill": "var(--land)"}},
-        {"data": {"values": shaded}, "mark": shape | colour, "encoding": {"fillOpacity": opacity}},
+        {"data": {"values": shaded}, "mark": shape | _FILLED, "encoding": {"opacity": opacity}},
         {
             "data": {"values": dots},
-            "mark": {"type": "circle", "size": 12, "opacity": 1, **colour},
-            "encoding": position | {"fillOpacity": opacity},
+            "mark": {"type": "circle", "size": 12, **_FILLED},
+            "encoding": position | {"opacity": opacity},
         },
     ]
     # Not all shapes turn the same way: a projection of the sphere would fill their outside.
-    spec = {"layer": layers, "projection": {"type": "identity", "reflectY": True}, "height": 170}
+    spec = {"layer": layers, "projection": {"type": "identity", "reflectY": True}, "height": 140}
     return _draw(label, spec, [])
 
 
 def _draw(label: str, spec: Spec, data: list[Any]) -> Markup:
     fit = {"type": "fit-x", "contains": "padding"}
-    common = {"width": WIDTH, "autosize": fit, "config": _CONFIG}
+    common = {"width": 340, "autosize": fit, "config": _CONFIG}
     svg = vegalite_to_svg(spec | common | ({"data": {"values": data}} if data else {}))
     # A tenth of a unit is too small to see; the page has its own words for a screen reader.
     svg = re.sub(r"\d+\.\d\d+", lambda number: f"{float(number[0]):.1f}", svg)

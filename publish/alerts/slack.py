@@ -18,7 +18,7 @@ from slack_sdk.http_retry.builtin_handlers import (
 )
 from slack_sdk.webhook import WebhookClient
 
-from publish.artifacts import PublishError
+from publish import PublishError
 
 # The SDK's log lines contain the webhook.
 _silent = logging.getLogger("slack_sdk")

@@ -1,0 +1,72 @@
+"""The table `alerts`, beside the ledger: which alerts were sent, known to every machine."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from google.cloud.bigquery import Client, SchemaField, Table
+
+from publish.findings import OK, Finding
+from publish.tables import prepare, start_append
+
+# Warehouses have this table already: its columns keep their names.
+ALERTS = [
+    SchemaField("key", "STRING", "REQUIRED", description="What the alert is for: source:NAME..."),
+    SchemaField("state", "STRING", "REQUIRED", description="error, warning or recovered."),
+    SchemaField("said_at", "TIMESTAMP", "REQUIRED", description="When Slack accepted it (UTC)."),
+    SchemaField("message", "STRING", "REQUIRED", description="The text of the alert."),
+]
+
+
+@dataclass(frozen=True)
+class SentAlert:
+    """The last alert that was sent for a key."""
+
+    state: str
+    sent_at: datetime
+    first_at: datetime
+    """When the first alert for the key was sent."""
+
+
+def define_table(name: str) -> Table:
+    """Define the table `alerts`."""
+    table = Table(name, ALERTS)
+    table.description = "Alerts that `python -m publish alert` sent. One row per alert."
+    return table
+
+
+def read_sent_alerts(client: Client, table: Table) -> dict[str, SentAlert]:
+    """Return the last sent alert of each key; create `table` if it is missing in its dataset."""
+    prepare(client, table)
+    sql = (
+        "select key, array_agg(state order by said_at desc limit 1)[offset(0)] as state, "  # noqa: S608
+        "max(said_at) as sent_at, min(said_at) as first_at "
+        f"from `{table}` group by key order by key"
+    )
+    rows = client.query_and_wait(sql)
+    return {row.key: SentAlert(row.state, row.sent_at, row.first_at) for row in rows}
+
+
+def find_open_loads(sent: dict[str, SentAlert]) -> tuple[list[str], datetime | None]:
+    """Return the loads that an alert was sent about and no recovery, and since when."""
+    open_alerts = {
+        key.partition(":")[2]: alert
+        for key, alert in sent.items()
+        if key.startswith(("load:", "held-back load:")) and alert.state != OK
+    }
+    return [*open_alerts], min((each.first_at for each in open_alerts.values()), default=None)
+
+
+def record_sent_alerts(
+    client: Client, table: Table, findings: list[Finding], sent_at: datetime
+) -> None:
+    """Record that `findings` were sent: all of them or, with GoogleAPIError, none."""
+    rows = [
+        {
+            "key": finding.key,
+            "state": finding.state,
+            "said_at": sent_at.isoformat(),
+            "message": finding.message,
+        }
+        for finding in findings
+    ]
+    start_append(client, table, rows).result()

@@ -1,0 +1,169 @@
+"""The table `runs`, beside the ledger: what each recorded command of dbt did, one row per node.
+
+One more row, without a node, is of the command itself.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from google.api_core.exceptions import NotFound
+from google.cloud.bigquery import SchemaField, Table, TimePartitioning
+
+from ingest.warehouse import Warehouse
+from publish.dbt_results import FRESHNESS
+
+NO_RESULTS = "no results"
+DAYS = 30  # that a reader looks back
+_column = SchemaField
+COLUMNS = [
+    _column("invocation_id", "STRING", "REQUIRED", description="The invocation of dbt."),
+    _column("command", "STRING", "REQUIRED", description="`build`, `source freshness`..."),
+    _column("node", "STRING", "REQUIRED", description="Unique id of the node; empty: the command."),
+    _column("status", "STRING", "REQUIRED", description=f"How it ended, or `{NO_RESULTS}`."),
+    _column("failures", "INT64", description="How many rows a test returned."),
+    _column("seconds", "FLOAT64", description="How long it took."),
+    _column("bytes_billed", "INT64", description="What BigQuery billed for its statements."),
+    _column("slot_ms", "INT64", description="Slot time of its statements, in milliseconds."),
+    _column("load_id", "STRING", description="The load before this run."),
+    _column("ended_at", "TIMESTAMP", "REQUIRED", description="When the command ended (UTC)."),
+    _column("started_at", "TIMESTAMP", description="When the command began (UTC)."),
+    _column("is_part", "BOOL", description="Whether the command left out nodes of the project."),
+    _column("is_full_refresh", "BOOL", description="Whether the command had `--full-refresh`."),
+    _column("relation", "STRING", description="The node's table, or that of a test's rows."),
+    _column("details", "STRING", description="What else people are shown, as JSON."),
+]
+# Of each node, and of each command: the newest result, the newest one that is not `skipped`, and
+# since when it is like that without a break.
+_NEWEST = """
+with results as (
+    select
+        *,
+        if(
+            node = '',
+            concat(command, if(is_part, ', part', ''), if(status = '{no_results}', ', none', '')),
+            node
+        ) as subject,
+        status = 'skipped' as is_skipped
+    from `{table}`
+    where ended_at >= timestamp_sub(current_timestamp(), interval {days} day)
+),
+compared as (
+    select
+        *,
+        first_value(status) over (
+            partition by subject, is_skipped order by ended_at desc, invocation_id
+        ) as newest_status
+    from results
+),
+changes as (
+    select
+        *,
+        max(if(status != newest_status, ended_at, null)) over (
+            partition by subject, is_skipped
+        ) as changed_at
+    from compared
+)
+select
+    *,
+    min(if(changed_at is null or ended_at > changed_at, ended_at, null)) over (
+        partition by subject, is_skipped
+    ) as since
+from changes
+qualify
+    row_number() over (partition by subject, is_skipped order by ended_at desc, invocation_id) = 1
+order by node, ended_at
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a node ended, or a command: its `node` is empty."""
+
+    command: str
+    status: str
+    ended_at: datetime
+    node: str = ""
+    since: datetime | None = None
+    """When the first of the results ended that are all like this one."""
+    failures: int | None = None
+    load_id: str | None = None
+    invocation_id: str = ""
+    is_part: bool | None = False
+    relation: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Runs:
+    """What `runs` has of the last 30 days."""
+
+    nodes: dict[str, Result] = field(default_factory=dict)
+    """The newest result of each node that the last whole command had, or that ran after it."""
+    known: dict[str, Result] = field(default_factory=dict)
+    """The same, of each node the newest result that is not `skipped`."""
+    unknown: dict[str, Result] = field(default_factory=dict)
+    """The newest of each command that left no results."""
+    commands: dict[str, Result] = field(default_factory=dict)
+    """The newest of each command that left results."""
+    whole: dict[str, Result] = field(default_factory=dict)
+    """The newest result of each command that left out no node."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name of each node, with its hash or model if two share the name."""
+        names = {
+            key: key.split(".")[-1 if key.startswith("unit_test.") else 2] for key in self.nodes
+        }
+        uses = Counter(names.values())
+        return {key: n if uses[n] == 1 else key.split(".", 2)[2] for key, n in names.items()}
+
+
+def define_table(name: str) -> Table:
+    """Define the table `runs`."""
+    table = Table(name, COLUMNS)
+    table.description = "What dbt did. One row per node of a command of dbt, and one per command."
+    table.time_partitioning = TimePartitioning(field="ended_at")
+    return table
+
+
+def read_runs(warehouse: Warehouse) -> Runs:
+    """Read the newest results; none if the table does not exist, or is of an earlier version."""
+    client, table = warehouse.client, f"{warehouse.dataset}.runs"
+    with suppress(NotFound):
+        schema = client.get_table(table, retry=warehouse.first_call_retry).schema
+        if len(schema) == len(COLUMNS):
+            sql = _NEWEST.format(table=table, days=DAYS, no_results=NO_RESULTS)
+            return collect(Result(**_parse(row)) for row in client.query_and_wait(sql))
+    return Runs()
+
+
+def _parse(row: Any) -> dict[str, Any]:
+    values = {name: row[name] for name in Result.__dataclass_fields__}
+    return values | {"details": json.loads(row["details"] or "{}")}
+
+
+def collect(results: Iterable[Result]) -> Runs:
+    """Sort `results`, the newest of each node and command last."""
+    runs = Runs()
+    for result in results:
+        if result.node:
+            runs.nodes[result.node] = result
+            if result.status != "skipped":
+                runs.known[result.node] = result
+        elif result.status == NO_RESULTS:
+            runs.unknown[result.command] = result
+        else:
+            runs.commands[result.command] = result
+            if not result.is_part:
+                runs.whole[result.command] = result
+    for node, result in list(runs.nodes.items()):
+        whole = runs.whole.get(FRESHNESS if node.startswith("source.") else "build")
+        if whole and result.ended_at < whole.ended_at:  # it is no longer in the project
+            del runs.nodes[node]
+            runs.known.pop(node, None)
+    return runs

@@ -1,0 +1,72 @@
+"""`python -m publish history`: what became of dbt's commands is recorded, each once."""
+
+import json
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from support.commands import Run, passes
+from support.proxy import proxy
+from support.warehouse import Warehouse
+
+
+@pytest.fixture
+def host(built: Run, tmp_path: Path) -> Run:
+    """A copy of what dbt wrote, and a raw dataset of its own."""
+    left = Path(built.environment["DBT_TARGET_PATH"]).parent / "left"
+    folder = shutil.copytree(left, tmp_path / "left")
+    settings = {"DBT_TARGET_PATH": f"{folder}/target", "DBT_LOG_PATH": f"{folder}/logs"}
+    return Run(built.environment | settings | {"RAW_DATASET": f"raw_{uuid4().hex[:12]}"})
+
+
+def test_results_are_recorded_once(host: Run, warehouse: Warehouse) -> None:
+    with proxy(warehouse.url) as served:
+        served.before = lambda sent: served.fail(sent, "lost") if "upload" in sent.path else None
+        cut = host("publish", "history", BIGQUERY_EMULATOR_HOST=served.url, RETRY_SECONDS="1")
+        assert cut.returncode == 1
+    running = [host.start("publish", "history", "--load-id", "05:00") for _ in range(2)]
+    outputs = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    passes(host("publish", "history"))
+    target = Path(host.environment["DBT_TARGET_PATH"])
+    expected = {("build", "", "success"), ("source freshness", "", "success")}
+    for command, name in (("build", "run_results.json"), ("source freshness", "sources.json")):
+        results = json.loads((target / name).read_text())["results"]
+        expected |= {(command, result["unique_id"], result["status"]) for result in results}
+    rows = warehouse.rows(f"select command, node, status from {host.raw}.runs")
+    assert len(rows) == len(expected) and {*rows} == expected
+    loads = f"select distinct load_id, is_part, is_full_refresh from {host.raw}.runs"
+    assert warehouse.rows(loads) == [("05:00", False, False)]
+
+
+def test_failure_that_nothing_explains_is_recorded_once(host: Run, warehouse: Warehouse) -> None:
+    """dbt was killed before it wrote, or writes no log that can be read."""
+    for status in ("0", "137", "137", "1"):
+        done = host("publish", "history", "--exit-status", status)
+        assert done.returncode == int(status)
+    commands = f"select command, status from {host.raw}.runs where node = '' order by 1, 2"
+    unknown, dbt = ("", "no results"), [("build", "success"), ("source freshness", "success")]
+    assert warehouse.rows(commands) == [unknown, unknown, *dbt]
+    assert "error: a command of dbt left no results" in passes(host("publish", "report"))
+    sources = Path(host.environment["DBT_TARGET_PATH"], "sources.json")
+    check = json.loads(sources.read_text())
+    check["metadata"] |= {"invocation_id": "b", "generated_at": "2100-01-01T00:00:00Z"}
+    sources.write_text(json.dumps(check | {"results": []}))
+    assert host("publish", "history", "--exit-status", "1").returncode == 1
+    assert warehouse.rows(commands)[2:] == [*dbt[:1], ("source freshness", "no results"), *dbt[1:]]
+
+
+def test_table_of_an_earlier_version_gets_the_new_columns(host: Run, warehouse: Warehouse) -> None:
+    columns = "invocation_id string not null, command string not null, node string not null"
+    columns += ", status string not null, ended_at timestamp not null"
+    passes(host("ingest", "--users", "1"))
+    warehouse.rows(f"create table {host.raw}.runs ({columns})")
+    warehouse.rows(
+        f"insert into {host.raw}.runs values ('a', 'build', 'b', 'c', timestamp '2026-01-01')"
+    )
+    assert "no whole `dbt build`" in passes(host("publish", "report"))
+    passes(host("publish", "history"))
+    ((count,),) = warehouse.rows(f"select count(distinct details) from {host.raw}.runs")
+    assert isinstance(count, int) and count > 30
+    assert "tests passed" in passes(host("publish", "report"))
