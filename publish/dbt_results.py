@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -131,7 +131,7 @@ def find_causes(invocation: Invocation, parents: Mapping[str, list[str]]) -> dic
     causes = {}
     for node, status in statuses.items():
         if status == "skipped" and node.startswith(_BUILT):
-            upstream = set(_find_upstream(node, parents))
+            upstream = _find_upstream(node, parents)
             causes[node] = [
                 error
                 for error in failed
@@ -145,11 +145,10 @@ def find_causes(invocation: Invocation, parents: Mapping[str, list[str]]) -> dic
     return causes
 
 
-def _find_upstream(node: str, parents: Mapping[str, list[str]]) -> Iterator[str]:
-    """Yield the node and all that it is made from."""
+def _find_upstream(node: str, parents: Mapping[str, list[str]]) -> set[str]:
+    """Return the node and all that it is made from."""
     found, unread = set[str](), [node]
     while unread:
-        if (name := unread.pop()) not in found:
-            found.add(name)
-            unread += parents.get(name, [])
-            yield name
+        found.add(name := unread.pop())
+        unread += set(parents.get(name, [])) - found
+    return found

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -22,13 +22,12 @@ from ingest.settings import Settings
 from ingest.warehouse import Warehouse
 from publish import dbt_results, tables
 from publish.dbt_results import FAILED, FRESHNESS, Invocation, Json
-from publish.runs import NO_RESULTS, define_table
+from publish.runs import CLOCK_TOLERANCE, NO_RESULTS, define_table
 
 log = logging.getLogger(__name__)
 
 SAME_AGAIN = 3  # exit status
 MAX_ROWS = 10  # of a test that are shown
-CLOCK_ERROR = timedelta(minutes=5)  # between this machine and BigQuery
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,8 +58,8 @@ def record_runs(settings: Settings, load_id: str, dbt_status: int) -> list[Invoc
         step = f"runs-{invocation.id}"
         if is_recorded(step):
             continue
-        if not (invocation.has_results or invocation.results):
-            step += "-none"  # if results come after all, they have a job of their own
+        if not invocation.started_at:  # dbt wrote none; if it does yet, they have another job
+            step += "-none"
         rows = list(_make_rows(warehouse.client, invocation, manifest, load_id))
         start = partial(tables.start_append, warehouse.client, table, rows)
         if warehouse.run_once(step, _EVER, start):
@@ -177,7 +176,7 @@ def make_label(node: str) -> str:
 
 
 def _sum_jobs(client: Client, invocation: Invocation) -> dict[str, Json]:
-    since = (invocation.started_at or invocation.ended_at) - CLOCK_ERROR
+    since = (invocation.started_at or invocation.ended_at) - CLOCK_TOLERANCE
     try:
         return sum_jobs(client.list_jobs(min_creation_time=since), invocation.id)
     except Forbidden:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.api_core.exceptions import NotFound
@@ -19,6 +19,7 @@ from publish.dbt_results import FRESHNESS
 
 NO_RESULTS = "no results"
 DAYS = 30  # that a reader looks back
+CLOCK_TOLERANCE = timedelta(minutes=5)  # between this machine and BigQuery
 _column = SchemaField
 COLUMNS = [
     _column("invocation_id", "STRING", "REQUIRED", description="The invocation of dbt."),

@@ -24,7 +24,9 @@ from ingest.warehouse import LandingError, Warehouse
 from publish import PublishError
 from publish.alerts import sent, slack
 from publish.alerts.sent import SentAlert
-from publish.findings import ERROR, OK, WARNING, Finding, find_all, find_failed_tasks
+from publish.causes import find_all
+from publish.findings import ERROR, OK, WARNING, Finding
+from publish.rules import find_failed_tasks
 from publish.state import State, read_state
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ingest.warehouse import Warehouse
-from publish.findings import ERROR, OK, Finding, find_all
+from publish.causes import find_all
+from publish.findings import ERROR, OK, Finding
 from publish.runs import Result
 from publish.state import State, read_state
 

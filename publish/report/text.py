@@ -4,8 +4,8 @@ from collections import Counter
 from textwrap import TextWrapper
 from typing import Any
 
-from publish.findings import describe_newest_load
 from publish.report.status import Status
+from publish.rules import describe_newest_load
 
 
 def format_report(status: Status) -> str:

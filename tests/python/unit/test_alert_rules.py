@@ -8,7 +8,9 @@ import pytest
 
 from publish.alerts.send import changed_findings, format_message
 from publish.alerts.sent import SentAlert
-from publish.findings import ERROR, OK, WARNING, Finding, describe_newest_load, find_all
+from publish.causes import find_all
+from publish.findings import ERROR, OK, WARNING, Finding
+from publish.rules import describe_newest_load
 from publish.runs import Result, collect
 from publish.state import State
 
@@ -238,6 +240,14 @@ BUILD_FAILED = "task `build` of load `1` failed"
             [
                 "error: `dbt build` left no results: it was killed, or could not read the project "
                 f"or use BigQuery; because of that {BUILD_FAILED}"
+            ],
+        ),
+        (
+            [Result("", "no results", NOW, load_id="1", is_part=True)],
+            "build",
+            [
+                "error: a command of dbt left no results: it was killed, or could not read the "
+                f"project or use BigQuery; because of that {BUILD_FAILED}"
             ],
         ),
         (
