@@ -55,6 +55,15 @@ def test_failure_that_nothing_explains_is_recorded_once(host: Run, warehouse: Wa
     sources.write_text(json.dumps(check | {"results": []}))
     assert host("publish", "history", "--exit-status", "1").returncode == 1
     assert warehouse.rows(commands)[2:] == [*dbt[:1], ("source freshness", "no results"), *dbt[1:]]
+    shutil.rmtree(host.environment["DBT_LOG_PATH"])  # it has another id
+    results = Path(host.environment["DBT_TARGET_PATH"], "run_results.json")
+    interrupted = json.loads(results.read_text()) | {"results": []}
+    interrupted["metadata"] |= {"invocation_id": "c", "generated_at": "2100-01-02T00:00:00Z"}
+    results.write_text(json.dumps(interrupted))
+    for status in ("2", "0"):
+        assert host("publish", "history", "--exit-status", status).returncode == int(status)
+    of_interrupted = f"select command, status from {host.raw}.runs where invocation_id = 'c'"
+    assert warehouse.rows(of_interrupted) == [("build", "no results")]
 
 
 def test_table_of_an_earlier_version_gets_the_new_columns(host: Run, warehouse: Warehouse) -> None:
