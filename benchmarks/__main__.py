@@ -55,7 +55,8 @@ def main() -> int:
         for folder in work.glob("*"):
             if folder.name != "responses":
                 shutil.rmtree(folder)
-    page = draw_page({file.stem: json.loads(file.read_text()) for file in results.glob("*.json")})
+    files = {case: results / f"{case}.json" for case in CASES}
+    page = draw_page({case: json.loads(f.read_text()) for case, f in files.items() if f.exists()})
     target = results / "benchmarks.md" if options.quick else PAGE
     target.write_text(page)
     print(page if options.quick else f"{PAGE} is drawn")

@@ -1,8 +1,8 @@
 """The four cases. Each measures its sides in turn, round by round, and checks every outcome."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,25 +34,18 @@ class Bench:
     runs: dict[str, list[list[Step]]] = field(default_factory=lambda: defaultdict(list))
     """For each line of the page the runs, and for each run its steps."""
     hourly: dict[str, Any] = field(default_factory=dict)
-    """For each side what an hourly run asks BigQuery for, and costs."""
+    """For each side the jobs of an hourly run on BigQuery, and their price."""
 
     def keep(self, line: str, *steps: Step) -> None:
         """Keep a run."""
         self.runs[line].append(list(steps))
         print(f"  {line}: {sum(step.seconds for step in steps):.2f} s", flush=True)
 
-    def count(self, side: Side, first: int, *steps: Step) -> None:
-        """Keep what the hourly run of `steps` asked BigQuery for; its jobs begin at `first`."""
-        price = side.warehouse.price(side.warehouse.jobs(), first)
-        self.hourly[side.name] = {"steps": steps, "price": price}
-
-    @contextmanager
-    def open(self, *names: str, history: Path | None = None) -> Iterator[list[Side]]:
+    def open(self, *names: str, history: Path | None = None) -> AbstractContextManager[list[Side]]:
         """Open sides in the folder of a run."""
-        with open_sides(self.folder / "run", *names, history=history) as sides:
-            yield sides
+        return open_sides(self.folder / "run", *names, history=history)
 
-    def serve(self, users: int, after: int = 0) -> Any:
+    def serve(self, users: int, after: int = 0) -> AbstractContextManager[str]:
         """Serve saved responses, which all cases share."""
         return serve(self.folder / "responses", users, after)
 
@@ -92,40 +85,35 @@ def growth(bench: Bench) -> None:
             bench.keep(f"on {users:,}", *steps)
 
 
-# Splits the one load that was landed into hourly loads, the newest an hour old.
-HISTORY = [
-    """
-update `raw_randomuser.users`
-set
-    load_id = concat('hour-', cast(div(record_index, {few}) as string)),
-    record_index = mod(record_index, {few}),
-    fetched_at = timestamp_sub(
-        current_timestamp(), interval ({loads} - div(record_index, {few})) hour),
-    loaded_at = timestamp_sub(
-        current_timestamp(), interval ({loads} - div(record_index, {few})) hour)
-where loaded_at >= timestamp '1970-01-01 00:00:00+00'
-""",
-    """
-insert into `raw_randomuser.loads`
-select loads.* replace (
-    concat('hour-', cast(hour as string)) as load_id,
-    {few} as users_asked, {few} as users_received, {few} as users_landed,
-    timestamp_sub(current_timestamp(), interval ({loads} - hour) hour) as started_at,
-    timestamp_sub(current_timestamp(), interval ({loads} - hour) hour) as loaded_at
-)
-from `raw_randomuser.loads` as loads cross join unnest(generate_array(0, {loads} - 1)) as hour
-""",
-    "delete from `raw_randomuser.loads` where load_id = 'history'",
-]
-
-
 def _build_history(bench: Bench, users: int) -> Path:
-    folder = bench.folder / f"history-{users}"
+    """Return the folder of tables with `users` users, in hourly loads, the newest an hour old.
+
+    They land as one load, because so many loads would take hours and all be new.
+    """
+    folder, few = bench.folder / f"history-{users}", bench.sizes.few
+    hour = f"div(record_index, {few})"
+    loaded_at = f"timestamp_sub(current_timestamp(), interval ({users // few} - {{}}) hour)"
+    split_users = f"""
+        update raw_randomuser.users
+        set
+            load_id = concat('hour-', cast({hour} as string)),
+            record_index = mod(record_index, {few}),
+            fetched_at = {loaded_at.format(hour)},
+            loaded_at = {loaded_at.format(hour)}
+        where loaded_at >= timestamp '1970-01-01 00:00:00+00'"""
+    split_ledger = f"""
+        insert into raw_randomuser.loads
+        select loads.* replace (
+            concat('hour-', cast(hour as string)) as load_id,
+            {few} as users_asked, {few} as users_received, {few} as users_landed,
+            {loaded_at.format("hour")} as started_at, {loaded_at.format("hour")} as loaded_at)
+        from raw_randomuser.loads as loads
+        cross join unnest(generate_array(0, {users // few} - 1)) as hour"""
+    delete = "delete from raw_randomuser.loads where load_id = 'history'"
     with bench.serve(users) as api, open_sides(folder, PIPELINE) as (side,):
         side.land(api, users, "history")
-        for sql in HISTORY:
-            numbers = {"few": bench.sizes.few, "loads": users // bench.sizes.few}
-            side.warehouse.client.query_and_wait(sql.format(**numbers))
+        for statement in (split_users, split_ledger, delete):
+            side.warehouse.client.query_and_wait(statement)
         side.build("--full-refresh")
         side.check(users)
     return folder
@@ -143,8 +131,9 @@ def nothing_new(bench: Bench) -> None:
             side.land(old, users - few, "history")
             side.build()
         for side in sides:
-            first = len(side.warehouse.jobs())
-            bench.count(side, first, side.land(new, few), side.build())
+            jobs_before = len(side.warehouse.jobs())
+            steps = side.land(new, few), side.build()
+            bench.hourly[side.name] = {"steps": steps, "price": side.warehouse.price(jobs_before)}
         for number in range(rounds + 1):  # the first round warms up
             for side in sides:
                 step = side.build()

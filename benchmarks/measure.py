@@ -16,7 +16,7 @@ class FailedError(RuntimeError):
 
 
 class Step(NamedTuple):
-    """What a command cost, and how much BigQuery was asked for."""
+    """What a command cost, and how many jobs it ran on BigQuery."""
 
     name: str
     seconds: float

@@ -9,27 +9,32 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
 
 from ingest.api import PAGE_USERS
 from ingest.settings import Settings
-from local.api.request import VERSION, Request
-from local.api.user_generator import generate_page
+from local.api import serve as serve_fake_api
 
+VERSION = "1.4"
 PASSWORD: str = Settings.model_fields["randomuser_password"].default
-PARAMETERS = {"seed": "bench", "password": PASSWORD, "results": PAGE_USERS}
+PARAMETERS = f"seed=bench&password={PASSWORD}&results={PAGE_USERS}"
 
 
 @contextmanager
 def serve(folder: Path, users: int, after: int = 0) -> Iterator[str]:
     """Serve from `folder` the `users` users after the first `after`; yield the URL."""
     folder.mkdir(parents=True, exist_ok=True)
-    for page in range(after // PAGE_USERS + 1, (after + users) // PAGE_USERS + 1):
-        file = folder / f"{page}.json"
-        if not file.exists():
-            request = Request.parse(urlencode(PARAMETERS | {"page": page}) + "&noinfo")
-            file.with_suffix(".new").write_text(generate_page(request))
-            file.with_suffix(".new").rename(file)
+    first, last = after // PAGE_USERS + 1, (after + users) // PAGE_USERS
+    with serve_fake_api() as url, requests.Session() as session:
+        session.trust_env = False  # no proxy
+        for page in range(first, last + 1):
+            file, new = folder / f"{page}.json", folder / f"{page}.new"
+            if not file.exists():
+                body = session.get(f"{url}?{PARAMETERS}&page={page}").content
+                new.write_bytes(body[: body.rindex(b',"info":')] + b"}")
+                new.rename(file)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -39,7 +44,7 @@ def serve(folder: Path, users: int, after: int = 0) -> Iterator[str]:
             parameters = dict(parse_qsl(urlsplit(self.path).query))
             page, size = int(parameters["page"]), int(parameters["results"])
             info = {"seed": parameters["seed"], "results": size, "page": page, "version": VERSION}
-            body = (folder / f"{after // PAGE_USERS + page}.json").read_bytes()
+            body = (folder / f"{first - 1 + page}.json").read_bytes()
             body = body[:-1] + f',"info":{json.dumps(info)}}}'.encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json; charset=utf-8")

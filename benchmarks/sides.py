@@ -30,8 +30,7 @@ class Side:
     warehouse: Any
     loader: list[str]
     dbt: str
-    build_options: tuple[str, ...]
-    tables: tuple[str, ...]
+    tables: list[str]
     """Raw first, then the marts and the history."""
     settings: dict[str, str]
 
@@ -41,8 +40,12 @@ class Side:
         return self._run("land", command, RANDOMUSER_URL=api)
 
     def build(self, *options: str) -> Step:
-        """Run `dbt build`: models, snapshot and all data tests."""
-        return self._run("build", [self.dbt, "--quiet", "build", *self.build_options, *options])
+        """Run `dbt build`: models, snapshot and all data tests.
+
+        Unit tests test the SQL, not the data: they belong to development, as dbt recommends.
+        """
+        command = [self.dbt, "--quiet", "build", "--exclude-resource-type", "unit_test"]
+        return self._run("build", [*command, *options])
 
     def parse(self) -> Step:
         """Run `dbt parse`. dbt keeps the parsed project, as it does between real runs."""
@@ -93,23 +96,19 @@ def _make_side(name: str, folder: Path, url: str) -> Side:
         "TQDM_DISABLE": "1",
     }
     (folder / name).mkdir()
-    tables: tuple[str, ...]
-    options: tuple[str, ...] = ()
     if name == PIPELINE:
         marts = ("analytics.users", "analytics.locations", "analytics_restricted.logins")
-        tables = ("raw_randomuser.users", *marts, "analytics.users_history")
-        loader, dbt = [sys.executable, "-m", "ingest"], Path(sys.executable).with_name("dbt")
-        # Unit tests test the SQL, not the data: they belong to development, as dbt recommends.
-        options = ("--exclude-resource-type", "unit_test")
+        tables = ["raw_randomuser.users", *marts, "analytics.users_history"]
+        loader, python = [sys.executable, "-m", "ingest"], Path(sys.executable)
     else:
         kind = "duckdb" if name == PEER_ON_DUCKDB else "bigquery"
-        tables = ("peer_raw.users", "peer.users", "peer.locations", "peer.logins")
-        tables += ("peer.users_history",)
-        loader = [str(BENCH_PYTHON), str(PEERS / "dlt_raw.py"), kind]
-        dbt = BENCH_PYTHON.with_name("dbt")
+        tables = ["peer_raw.users", "peer.users", "peer.locations", "peer.logins"]
+        tables.append("peer.users_history")
+        loader, python = [str(BENCH_PYTHON), str(PEERS / "dlt_raw.py"), kind], BENCH_PYTHON
         project = str(PEERS / "dbt")
         settings |= {"DBT_PROJECT_DIR": project, "DBT_PROFILES_DIR": project, "DBT_TARGET": kind}
         settings |= {"DLT_DATA_DIR": str(folder / name / "dlt")}  # nothing in the home directory
         settings |= {"PEER_DUCKDB": str(folder / "warehouse.duckdb")}
     warehouse = DuckDB(folder / "warehouse.duckdb") if name == PEER_ON_DUCKDB else BigQuery(url)
-    return Side(name, folder / name, warehouse, loader, str(dbt), options, tables, settings)
+    dbt = str(python.with_name("dbt"))
+    return Side(name, folder / name, warehouse, loader, dbt, tables, settings)

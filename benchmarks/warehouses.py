@@ -1,12 +1,10 @@
-"""The warehouses: the embedded BigQuery and what it was asked for, and a DuckDB file."""
+"""The warehouses: the embedded BigQuery with its jobs and their price, and a DuckDB file."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
 
 import duckdb
 from cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
@@ -21,28 +19,18 @@ from local.__main__ import PROJECT
 ABOUT_SCHEMAS = re.compile(r"_dlt_|INFORMATION_SCHEMA|^DECLARE")
 
 
-class Warehouse(Protocol):
-    """What the cases have to know of a warehouse."""
-
-    def jobs(self) -> Sequence[Any]:
-        """Return all jobs, in their order."""
-
-    def count(self, table: str) -> int:
-        """Return the number of rows of a table (`dataset.table`)."""
-
-
 @dataclass
 class DuckDB:
-    """A DuckDB file, which is asked for nothing: it is in the process of the peer."""
+    """A DuckDB file, which has no jobs: it is in the process of the peer."""
 
     file: Path
 
-    def jobs(self) -> Sequence[Any]:
+    def jobs(self) -> list[QueryJob | LoadJob]:
         """Return no jobs."""
         return []
 
     def count(self, table: str) -> int:
-        """Return the number of rows of a table."""
+        """Return the number of rows of a table (`dataset.table`)."""
         with duckdb.connect(str(self.file), read_only=True) as connection:
             return int(connection.sql(f"select count(*) from {table}").fetchall()[0][0])
 
@@ -56,38 +44,33 @@ class BigQuery:
     @cached_property
     def client(self) -> Client:
         """Google's client."""
-        settings = Settings.read(google_cloud_project=PROJECT, bigquery_emulator_host=self.url)
-        return connect(settings)
+        return connect(Settings.read(google_cloud_project=PROJECT, bigquery_emulator_host=self.url))
 
     def jobs(self) -> list[QueryJob | LoadJob]:
-        """Return all jobs since the start."""
+        """Return all jobs since the start, in their order."""
         return list(self.client.list_jobs(page_size=100_000))[::-1]
 
     def count(self, table: str) -> int:
-        """Return the number of rows of a table."""
+        """Return the number of rows of a table (`dataset.table`)."""
         return int(next(iter(self.client.query_and_wait(f"select count(*) from `{table}`")))[0])
 
-    def price(self, jobs: Sequence[Any], first: int) -> list[float]:
+    def price(self, first: int) -> list[float]:
         """Return the dollars a month of an hourly run for each of `cost.USERS`, by docs/cost.md.
 
-        The run is `jobs` from `first` on; the jobs before it created the tables.
+        The run is the jobs from number `first` on; the jobs before it created the tables.
         """
         # A job here does not keep its parameters: these are the loader's of a first run.
         parameters = [
             ScalarQueryParameter("days", "INT64", RECOVERY_DAYS),
             ScalarQueryParameter("started_at", "STRING", str(datetime.now(UTC))),
         ]
-        datasets = self.client.list_datasets()
-        names = [table for dataset in datasets for table in self.client.list_tables(dataset)]
-        tables = {str(name.reference): self.client.get_table(name).schema for name in names}
-        loads = {str(job.destination): job.schema for job in jobs if isinstance(job, LoadJob)}
         columns = {
-            name: [column.name for column in schema]
-            for name, schema in (loads | tables).items()
-            if schema
+            str(table.reference): [column.name for column in self.client.get_table(table).schema]
+            for dataset in self.client.list_datasets()
+            for table in self.client.list_tables(dataset)
         }
         labelled, schema_bytes = [], 0
-        for number, job in enumerate(jobs):
+        for number, job in enumerate(self.jobs()):
             if isinstance(job, QueryJob) and ABOUT_SCHEMAS.search(job.query):
                 schema_bytes += MINIMUM_BYTES * (number >= first and "SELECT" in job.query)
             elif isinstance(job, QueryJob):

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-MARTS = ("users", "logins", "locations")
+DRAW = ["run", "--target=mermaid", "--entity-name-format=model", "--output-file-name=erd.md"]
+MARTS = [f"--select=wildcard:model.randomuser.{name}" for name in ("users", "logins", "locations")]
 CATALOG = {
     "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/catalog/v1.json"},
     "nodes": {},
@@ -36,18 +37,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         shutil.copy(manifest, folder)
         Path(folder, "catalog.json").write_text(json.dumps(CATALOG))
-        draw = [
-            f"{Path(sys.executable).parent}/dbterd",
-            "run",
-            "--target",
-            "mermaid",
-            "--entity-name-format",
-            "model",
-        ]
-        draw += ["--artifacts-dir", folder, "--output", folder, "--output-file-name", "erd.md"]
-        for mart in MARTS:
-            draw += ["--select", f"wildcard:model.randomuser.{mart}"]
-        subprocess.run(draw, check=True, capture_output=True)
+        folders = [f"--artifacts-dir={folder}", f"--output={folder}"]
+        dbterd = Path(sys.executable).with_name("dbterd")
+        subprocess.run([dbterd, *DRAW, *folders, *MARTS], check=True, capture_output=True)
         diagram = Path(folder, "erd.md").read_text().strip()
     print(PAGE.format(diagram=diagram), end="")
 

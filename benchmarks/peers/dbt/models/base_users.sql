@@ -1,10 +1,25 @@
 {{ config(unique_key=['load_id', 'record_index']) }}
 
+{%- set paths = {
+    'user_id': '$.login.uuid', 'username': '$.login.username', 'password': '$.login.password',
+    'salt': '$.login.salt', 'md5': '$.login.md5', 'sha1': '$.login.sha1', 'sha256': '$.login.sha256',
+    'gender': '$.gender', 'title': '$.name.title', 'first_name': '$.name.first',
+    'last_name': '$.name.last', 'email': '$.email', 'phone': '$.phone', 'cell_phone': '$.cell',
+    'nationality': '$.nat', 'identity_name': '$.id.name', 'identity_value': '$.id.value',
+    'picture_url': '$.picture.large', 'born_on': '$.dob.date', 'registered_at': '$.registered.date',
+    'street_number': '$.location.street.number', 'street_name': '$.location.street.name',
+    'city': '$.location.city', 'state': '$.location.state', 'country': '$.location.country',
+    'postcode': '$.location.postcode', 'latitude': '$.location.coordinates.latitude',
+    'longitude': '$.location.coordinates.longitude', 'timezone_offset': '$.location.timezone.offset',
+    'timezone_description': '$.location.timezone.description'
+} %}
+{%- set address = ['street_number', 'street_name', 'city', 'state', 'country', 'postcode'] %}
+
 with
 
 source as (
 
-    select *, {{ parse('payload') }} as person
+    select *, {{ parse('payload', paths.values()) }} as person
     from {{ source('randomuser', 'users') }}
     {% if is_incremental() %}
     where
@@ -14,50 +29,36 @@ source as (
 
 ),
 
-parsed as (
+texts as (
 
     select
-        load_id,
-        record_index,
-        fetched_at,
-        loaded_at,
-        lower({{ field('login.uuid') }}) as user_id,
-        {{ field('login.username') }} as username,
-        {{ field('login.password') }} as password,
-        {{ field('login.salt') }} as salt,
-        {{ field('login.md5') }} as md5,
-        {{ field('login.sha1') }} as sha1,
-        {{ field('login.sha256') }} as sha256,
-        {{ field('gender') }} as gender,
-        {{ field('name.title') }} as title,
-        {{ field('name.first') }} as first_name,
-        {{ field('name.last') }} as last_name,
-        {{ field('email') }} as email,
-        {{ field('phone') }} as phone,
-        {{ field('cell') }} as cell_phone,
-        {{ field('nat') }} as nationality,
-        nullif({{ field('id.name') }}, '') as identity_name,
-        {{ field('id.value') }} as identity_value,
-        {{ field('picture.large') }} as picture_url,
-        {{ cast_or_null('substr(' ~ field('dob.date') ~ ', 1, 10)', 'date') }} as born_on,
-        {{ cast_or_null(field('registered.date'), 'timestamp') }} as registered_at,
-        {{ field('location.street.number') }} as street_number,
-        {{ field('location.street.name') }} as street_name,
-        {{ field('location.city') }} as city,
-        {{ field('location.state') }} as state,
-        {{ field('location.country') }} as country,
-        {{ field('location.postcode') }} as postcode,
-        {{ cast_or_null(field('location.coordinates.latitude'), 'float64') }} as latitude,
-        {{ cast_or_null(field('location.coordinates.longitude'), 'float64') }} as longitude,
-        {{ field('location.timezone.offset') }} as timezone_offset,
-        {{ field('location.timezone.description') }} as timezone_description
+        load_id, record_index, fetched_at, loaded_at
+        {%- for column, path in paths.items() %},
+        {{ field(path, loop.index) }} as {{ column }}
+        {%- endfor %}
     from source
+
+),
+
+parsed as (
+
+    select * replace (
+        lower(user_id) as user_id,
+        nullif(identity_name, '') as identity_name,
+        {{ cast_or_null('substr(born_on, 1, 10)', 'date') }} as born_on,
+        {{ cast_or_null('registered_at', 'timestamp') }} as registered_at,
+        {{ cast_or_null('latitude', 'float64') }} as latitude,
+        {{ cast_or_null('longitude', 'float64') }} as longitude
+    )
+    from texts
 
 )
 
 select
     *,
-    {{ key_of(['street_number', 'street_name', 'city', 'state', 'country', 'postcode']) }} as location_id,
+    {% set parts = [] %}
+    {%- for column in address %}{% do parts.append("coalesce(lower(trim(" ~ column ~ ")), '')") %}{% endfor %}
+    {{- dbt.hash('concat(' ~ parts | join(", '-', ") ~ ')') }} as location_id,
     case
         when user_id is null then 'login.uuid is missing'
         when length(user_id) != 36 then 'login.uuid is not a UUID'
