@@ -75,7 +75,7 @@ def test_page_number_is_appended_to_seed(api_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "results", "page"),
+    ("query", "users", "page"),
     [
         ("results=5000&page=10000", 5_000, 10_000),
         *((f"results={wrong}&page=2", 1, 2) for wrong in (5_001, 0, -1, 1.5, "", "9" * 5_000)),
@@ -84,11 +84,11 @@ def test_page_number_is_appended_to_seed(api_url: str) -> None:
     ],
     ids=str,
 )
-def test_invalid_parameters_are_ignored(api_url: str, query: str, results: int, page: int) -> None:
+def test_invalid_parameters_are_ignored(api_url: str, query: str, users: int, page: int) -> None:
     response = get(api_url, f"{query}&seed=abc")
-    info = {"seed": "abc", "results": results, "page": page, "version": "1.4"}
+    info = {"seed": "abc", "results": users, "page": page, "version": "1.4"}
     assert response["info"] == info
-    assert len(response["results"]) == results
+    assert len(response["results"]) == users
 
 
 def test_parameters_choose_users_and_fields(api_url: str) -> None:
@@ -154,11 +154,11 @@ def test_fields_of_user_match(page: list[dict[str, Any]]) -> None:
 def test_usernames_and_default_passwords_repeat_as_at_service(api_url: str) -> None:
     logins = [
         user["login"]
-        for number in range(1, 5)
+        for number in (1, 2)
         for user in get_users(api_url, f"results=5000&seed=many&page={number}&inc=login")
     ]
-    assert len({login["uuid"] for login in logins}) == 20_000
-    assert 250 < 20_000 - len({login["username"] for login in logins}) < 500
+    assert len({login["uuid"] for login in logins}) == 10_000
+    assert 50 < 10_000 - len({login["username"] for login in logins}) < 150
     assert 3_550 < len({login["password"] for login in logins[:5_000]}) < 3_750  # 3,645
 
 
