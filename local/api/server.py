@@ -7,19 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any
 
 from local.api import user_generator
-from local.api.request import VERSION, InvalidSeedError, Request
+from local.api.request import VERSION, Request
 
 WINDOW_SECONDS = 300
 VERSION_ERROR = (
     f"version not found: this fake API serves only /api/ and /api/{VERSION}/; "
     "1.0 to 1.3 are not supported"
-)
-SEED_ERROR = (
-    "Uh oh, something has gone wrong. Please tweet us @randomapi about the issue. Thank you."
 )
 LIMIT_ERROR = (
     "Whoa, ease up there cowboy. You've requested {} users in the last minute. Help us keep this "
@@ -46,23 +43,9 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], limit: int | None) -> None:
         super().__init__(address, _Handler)
-        self._limit = limit
-        self._requested = Counter[str]()
-        self._window_start = time.monotonic()
-        self._lock = Lock()
-
-    def apply_limit(self, address: str, users: int) -> int:
-        """Count `users` and return 0; over the limit, return the users requested before."""
-        if self._limit is None:
-            return 0
-        with self._lock:
-            if time.monotonic() - self._window_start > WINDOW_SECONDS:
-                self._requested.clear()
-                self._window_start = time.monotonic()
-            if self._requested[address] >= self._limit:
-                return self._requested[address]
-            self._requested[address] += users
-            return 0
+        self.limit = limit
+        self.requested = Counter[tuple[str, int]]()
+        """The users that an address has requested in a window of five minutes."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # the client closed the connection
@@ -78,12 +61,12 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         if path.strip("/") not in ("api", f"api/{VERSION}"):
             return self._respond(404, _format_error(VERSION_ERROR))
-        try:
-            request = Request.parse(query)
-        except InvalidSeedError:
-            return self._respond(500, _format_error(SEED_ERROR))
-        if requested := self.server.apply_limit(self.client_address[0], request.results):
+        request = Request.parse(query)
+        window = self.client_address[0], int(time.monotonic() // WINDOW_SECONDS)
+        requested, limit = self.server.requested[window], self.server.limit
+        if limit is not None and requested >= limit:
             return self._respond(429, _format_error(LIMIT_ERROR.format(requested)))
+        self.server.requested[window] += request.results
         return self._respond(200, user_generator.generate_page(request))
 
     def _respond(self, status: int, text: str) -> None:

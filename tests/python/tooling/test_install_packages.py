@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,23 +11,17 @@ from support.commands import ROOT
 
 from local.packages import is_real
 
+CLOSED_HUB = "http://127.0.0.1:9/"  # nothing listens on the port of the discard protocol
+PACKAGES = ("dbt_utils", "dbt_expectations")
 
-def test_uv_uses_certificates_of_system_by_default() -> None:
+
+@pytest.mark.parametrize(("setting", "expected"), [({}, "true"), ({"UV_SYSTEM_CERTS": "0"}, "0")])
+def test_uv_uses_certificates_of_system_by_default(setting: dict[str, str], expected: str) -> None:
     show = ("make", "--silent", "--eval", "show: ; @echo $$UV_SYSTEM_CERTS", "show")
     usual = {name: value for name, value in os.environ.items() if name != "UV_SYSTEM_CERTS"}
-    for environment, expected in ((usual, "true"), (usual | {"UV_SYSTEM_CERTS": "0"}, "0")):
-        done = subprocess.run(
-            show, cwd=ROOT, env=environment, text=True, capture_output=True, check=True
-        )
-        assert done.stdout.strip() == expected
-
-
-@pytest.fixture
-def closed_hub() -> Iterator[str]:
-    """The address of a hub that refuses connections."""
-    with socket.socket() as taken:  # bound, so that nobody else listens there
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}/"
+    assert (
+        subprocess.check_output(show, cwd=ROOT, env=usual | setting, text=True).strip() == expected
+    )
 
 
 @pytest.fixture
@@ -43,9 +35,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def install(project: Path, hub: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m local.packages` in `project`."""
-    settings = {"DBT_PACKAGE_HUB_URL": hub, "PYTHONPATH": str(ROOT)}
+def install(project: Path) -> subprocess.CompletedProcess[str]:
+    """Run `python -m local.packages` in `project`, without a hub."""
+    settings = {"DBT_PACKAGE_HUB_URL": CLOSED_HUB, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-m", "local.packages"],
         cwd=project,
@@ -56,28 +48,24 @@ def install(project: Path, hub: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_stubs_are_installed_if_hub_is_unreachable(project: Path, closed_hub: str) -> None:
-    run = install(project, closed_hub)
+def test_stubs_are_installed_if_hub_is_unreachable_and_real_packages_are_kept(
+    project: Path,
+) -> None:
+    run = install(project)
     assert (run.returncode, run.stderr, run.stdout.count("\n")) == (0, "", 1)
-    assert run.stdout.startswith(f"{closed_hub} is not reachable")
-    for package in ("dbt_utils", "dbt_expectations"):
-        assert (project / ".venv/dbt_packages" / package / "macros").is_dir()
-        assert not is_real(project / ".venv/dbt_packages" / package)
-
-
-def test_installed_packages_are_kept(project: Path, closed_hub: str) -> None:
-    for package in ("dbt_utils", "dbt_expectations"):
-        folder = project / ".venv/dbt_packages" / package
-        folder.mkdir(parents=True)
-        (folder / "dbt_project.yml").write_text(f"name: {package}")
-    run = install(project, closed_hub)
+    assert run.stdout.startswith(f"{CLOSED_HUB} is not reachable")
+    folders = [project / ".venv/dbt_packages" / package for package in PACKAGES]
+    for folder in folders:
+        assert (folder / "macros").is_dir() and not is_real(folder)
+        (folder / "dbt_project.yml").write_text("version: 1.0.0")
+    run = install(project)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    assert (folder / "dbt_project.yml").read_text() == f"name: {package}"
+    assert {(folder / "dbt_project.yml").read_text() for folder in folders} == {"version: 1.0.0"}
 
 
-def test_invalid_packages_yml_fails_without_stubs(project: Path, closed_hub: str) -> None:
+def test_invalid_packages_yml_fails_without_stubs(project: Path) -> None:
     (project / "packages.yml").write_text("packages: [{packge: dbt-labs/dbt_utils}]")
-    run = install(project, closed_hub)
+    run = install(project)
     assert run.returncode == 1
     assert "packages.yml file in this project is malformed" in run.stderr
     assert "Traceback" not in run.stderr
