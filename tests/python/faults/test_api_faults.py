@@ -1,6 +1,6 @@
 """Faults of the API: a load lands completely, or the loader fails in one line and lands nothing.
 
-Each fault by itself is in tests/python/unit/test_api_faults.py.
+Each fault by itself is in tests/python/unit/test_fetcher.py.
 """
 
 import signal

@@ -4,13 +4,13 @@ from time import monotonic
 
 import pytest
 
-from ingest import api
+from ingest import fetcher
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record each wait, and move the clock forward instead of waiting."""
     waits: list[float] = []
-    monkeypatch.setattr(api, "sleep", waits.append)
-    monkeypatch.setattr(api, "monotonic", lambda: monotonic() + sum(waits))
+    monkeypatch.setattr(fetcher, "sleep", waits.append)
+    monkeypatch.setattr(fetcher, "monotonic", lambda: monotonic() + sum(waits))
     return waits

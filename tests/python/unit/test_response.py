@@ -33,43 +33,27 @@ def test_parse_keeps_user_of_any_json_as_sent(user: bytes) -> None:
         assert page.info.seed == "abc"
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b"", "is not JSON: "),
-        (make_response(b"1")[:-9], "is not JSON: .*truncated"),
-        (make_response(b"1") + b"{}", "is not JSON: .*trailing characters"),
-        (make_response(b'{"x": NaN}'), r"is not JSON: .*\(byte \d+\); read 110 bytes$"),
-        (make_response(b'"\x00"'), "is not JSON: "),
-        (make_response(rb'"\ud8zz"'), "is not JSON: "),
-        (make_response(b'"\xed\xa0\x80"'), "is not JSON: 'utf-8'"),
-        (make_response(b"1").replace(b'"abc"', rb'"\ud800"'), "is not JSON: "),
-        (make_response(rb'{"a": "\uDFFF"}'), "is not JSON: "),
-        (make_response(b"[" * 2_000_000 + b"]" * 2_000_000), "nested too deeply"),
-        (b"[1]", "is not in the format of the randomuser API: Expected `object`, got `array`"),
-        (b'{"error": "Uh oh"}', "missing required field `info`; read 18 bytes: error 'Uh oh'"),
-        (b'{"results": {}, %s}' % INFO, "Expected `array`, got `object`"),
-        (b'{"results": [1], %s}' % INFO, "reports 3 users and holds 1"),
-        (b'{"results": [], %s}' % INFO, "holds no users, as in an outage of the API"),
-    ],
-    ids=[
-        "nothing",
-        "truncated",
-        "trailing bytes",
-        "NaN",
-        "unescaped NUL",
-        "broken escape",
-        "surrogate bytes",
-        "lone surrogate in seed",
-        "lone surrogate in user",
-        "two million lists",
-        "a list",
-        "an error",
-        "an object of users",
-        "another number of users",
-        "no users",
-    ],
-)
+INVALID = {
+    "nothing": (b"", "is not JSON: "),
+    "truncated": (make_response(b"1")[:-9], "is not JSON: .*truncated"),
+    "trailing bytes": (make_response(b"1") + b"{}", "is not JSON: .*trailing characters"),
+    "NaN": (make_response(b'{"x": NaN}'), r"is not JSON: .*\(byte \d+\); read 110 bytes$"),
+    "unescaped NUL": (make_response(b'"\x00"'), "is not JSON: "),
+    "broken escape": (make_response(rb'"\ud8zz"'), "is not JSON: "),
+    "surrogate bytes": (make_response(b'"\xed\xa0\x80"'), "is not JSON: 'utf-8'"),
+    "surrogate in seed": (make_response(b"1").replace(b"abc", rb"\ud800"), "is not JSON: "),
+    "surrogate in user": (make_response(rb'{"a": "\uDFFF"}'), "is not JSON: "),
+    "many lists": (make_response(b"[" * 10**6 + b"]" * 10**6), "nested too deeply"),
+    "a list": (b"[1]", "is not in the format of the randomuser API: Expected `object`"),
+    "an error": (b'{"error": "Uh oh"}', "required field `info`; read 18 bytes: error 'Uh oh'"),
+    "no results": (b"{%s}" % INFO, "Object missing required field `results`"),
+    "an object of users": (b'{"results": {}, %s}' % INFO, "Expected `array`, got `object`"),
+    "a missing user": (b'{"results": [1], %s}' % INFO, "reports 3 users and holds 1"),
+    "no users": (b'{"results": [], %s}' % INFO, "holds no users, as in an outage of the API"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), INVALID.values(), ids=INVALID.keys())
 def test_parse_rejects_invalid_body_in_one_line(body: bytes, message: str) -> None:
     with pytest.raises(SourceError, match=message) as error:
         parse_page(body, "a response")

@@ -11,7 +11,7 @@ import pytest
 from support import faulty_api
 from support.faulty_api import fail, fetch, send_status
 
-from ingest import __version__, api
+from ingest import __version__, fetcher
 
 
 def test_waits_grow_to_a_minute_and_are_random(
@@ -69,7 +69,7 @@ def test_unreached_api_is_retried_for_30_seconds_or_until_it_is_up(
         assert len(waits) == 4  # 2, 4, 8 and 16 seconds; 32 more would exceed 30
     with ExitStack() as until_up:
         start = faulty_api.serve(faulty_api.send_page, port=port)
-        monkeypatch.setattr(api, "sleep", lambda _: until_up.enter_context(start))
+        monkeypatch.setattr(fetcher, "sleep", lambda _: until_up.enter_context(start))
         fetch(f"http://127.0.0.1:{port}/api/")
 
 
