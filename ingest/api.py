@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from itertools import chain, count
+from itertools import count
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -34,16 +34,14 @@ def derive_seed(load_id: str, users: int) -> str:
     generator of a page starts from 32 bits of md5(seed + page), so a seed is left out if two pages
     of the load would be equal.
     """
-    texts = chain([load_id], (f"{load_id} {attempt}" for attempt in count(2)))
-    seeds = (hashlib.sha256(text.encode()).hexdigest()[:20] + "x" for text in texts)
-    pages = count_pages(users)
-    return next(seed for seed in seeds if len(set(_find_starts(seed, pages))) == pages)
-
-
-def _find_starts(seed: str, pages: int) -> Iterator[bytes]:
-    for page in range(1, pages + 1):
-        text = f"{seed}{page if page > 1 else ''}"
-        yield hashlib.md5(text.encode(), usedforsecurity=False).digest()[:4]
+    text, numbers = load_id, ["", *range(2, count_pages(users) + 1)]
+    for attempt in count(2):
+        seed = hashlib.sha256(text.encode()).hexdigest()[:20] + "x"
+        pages = (hashlib.md5(f"{seed}{n}".encode(), usedforsecurity=False) for n in numbers)
+        if len({page.digest()[:4] for page in pages}) == len(numbers):
+            break
+        text = f"{load_id} {attempt}"
+    return seed
 
 
 def hash_request(settings: Settings) -> str:

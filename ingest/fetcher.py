@@ -72,7 +72,7 @@ class PageFetcher(requests.Session):
                 break
             backoff = min(first_wait * 2 ** min(tries - 1, 9), MAX_WAIT_SECONDS)
             wait = max(backoff, error.retry_after) + uniform(0, first_wait)  # noqa: S311
-            wait = max(min(wait, left), error.retry_after)
+            wait = min(wait, left)
             page, seconds = int(parameters["page"]), round(wait, 3)
             retry = event("retry", page=page, error=str(error), tries=tries, seconds=seconds)
             log.warning("page %d: %s; retrying in %.1f s", page, error.reason, wait, extra=retry)

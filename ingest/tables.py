@@ -67,16 +67,10 @@ def define_dataset(name: str, location: str) -> Dataset:
     return dataset
 
 
-def _define_table(name: str, schema: list[SchemaField], description: str) -> Table:
-    table = Table(name, schema)
-    table.description = description
-    return table
-
-
 def define_users(name: str) -> Table:
-    """Define the table of users as sent."""
-    description = "Users of the randomuser.me API as sent. One row per user and load."
-    table = _define_table(name, USERS, description)
+    """Define the table of users as sent, one row per user and load."""
+    table = Table(name, USERS)
+    table.description = "Users of the randomuser.me API as sent. One row per user and load."
     table.time_partitioning = TimePartitioning(field="loaded_at")
     table.require_partition_filter = True
     table.clustering_fields = ["load_id"]
@@ -84,14 +78,17 @@ def define_users(name: str) -> Table:
 
 
 def define_loads(name: str) -> Table:
-    """Define the ledger."""
-    return _define_table(name, LOADS, "The ledger of loads that landed. One row per load.")
+    """Define the ledger, one row per load that landed."""
+    table = Table(name, LOADS)
+    table.description = "The ledger of loads that landed. One row per load."
+    return table
 
 
 def define_forgotten(name: str) -> Table:
-    """Define the table of forgotten users."""
-    description = "The users who must not land again. One row per user and request."
-    return _define_table(name, FORGOTTEN, description)
+    """Define the table of forgotten users, one row per user and request."""
+    table = Table(name, FORGOTTEN)
+    table.description = "The users who must not land again. One row per user and request."
+    return table
 
 
 class UsersFile:
