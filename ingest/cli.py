@@ -24,22 +24,12 @@ from ingest.checks import check
 from ingest.errors import explain
 from ingest.landing import Load, LoadIdTakenError, land
 from ingest.load_id import normalize, parse
-from ingest.logs import event
+from ingest.logs import event, to_one_line
 from ingest.response import SourceError
 from ingest.settings import Settings, SettingsError
 from ingest.warehouse import CLIENT_ERRORS, LandingError, Warehouse
 
 log = logging.getLogger(__name__)
-# The exit status and the line for each error that ends a run. The first match counts.
-_FAILURES = (
-    (SettingsError, 2, "wrong settings: {error}"),
-    (SourceError, 1, "{error}; nothing was landed"),
-    (LoadIdTakenError, 2, "{error}"),
-    (LandingError, 1, "{error}"),
-    (CLIENT_ERRORS, 1, "BigQuery refused or did not answer: {error}; {next_step}"),
-    (OSError, 1, "{error}; {next_step}"),
-    (KeyboardInterrupt, 130, "interrupted; to finish the load, run it again with --load-id {id}"),
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,37 +48,46 @@ def main(arguments: list[str] | None = None) -> int:
         logs.bind_context(load_id=load_id)
         if flags.check:
             return check(settings)
-        if flags.list:
-            print(_list_loads(Warehouse(settings)))
-        elif decision := "accepted" if flags.accept else "set aside" if flags.set_aside else "":
-            print(_decide(Warehouse(settings, load_id), load_id, decision))
-        else:
-            print(_load(flags, load_id, settings))
+        print(_run(flags, load_id, settings))
         return 0
-    except BaseException as error:
+    except SettingsError as error:
+        message, status = f"wrong settings: {to_one_line(error)}", 2
+    except SourceError as error:
+        message, status = f"{to_one_line(error)}; nothing was landed", 1
+    except LandingError as error:
+        message, status = to_one_line(error), 2 if isinstance(error, LoadIdTakenError) else 1
+    except (OSError, *CLIENT_ERRORS) as error:
         text, next_step = explain(error)
         if not (flags.list or flags.accept or flags.set_aside):
             next_step = f"the load is not finished: {next_step}, then run the load again with "
             next_step += f"--load-id {quote(load_id)}"
-        texts = {"error": text, "next_step": next_step, "id": quote(load_id)}
-        for kinds, status, line in _FAILURES:
-            if isinstance(error, kinds):
-                return logs.report_failure("ingest", line.format_map(texts), status)
-        raise
+        cause = "BigQuery refused or did not answer: " if isinstance(error, CLIENT_ERRORS) else ""
+        message, status = f"{cause}{text}; {next_step}", 1
+    except KeyboardInterrupt:
+        again = f"to finish the load, run it again with --load-id {quote(load_id)}"
+        message, status = f"interrupted; {again}", 130
+    return logs.report_failure("ingest", message, status)
+
+
+def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
+    if flags.list:
+        return _list_loads(Warehouse(settings))
+    if decision := "accepted" if flags.accept else "set aside" if flags.set_aside else "":
+        return _decide(Warehouse(settings, load_id), load_id, decision)
+    return _load(flags, load_id, settings)
 
 
 def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
-    if flags.from_file:
-        source, total = " ".join(map(str, flags.from_file)), len(flags.from_file)
-        pages, users = replay.read_pages(flags.from_file), None
-        load_hash = replay.derive_load_id(flags.from_file)
+    if files := flags.from_file:
+        pages, total = replay.read_pages(files), len(files)
+        load = Load(load_id, " ".join(map(str, files)), None, replay.derive_load_id(files))
     else:
-        source, users = settings.randomuser_url, settings.randomuser_users
-        total, seed = api.count_pages(users), api.derive_seed(load_id, users)
-        pages = api.fetch_pages(settings, users, seed)
-        load_hash = api.hash_request(settings)
+        url, users = logs.redact(settings.randomuser_url), settings.randomuser_users
+        pages = api.fetch_pages(settings, users, api.derive_seed(load_id, users))
+        total = api.count_pages(users)
+        load = Load(load_id, url, users, api.hash_request(settings))
     started = monotonic()
-    start = event("started", users=users, source=source)
+    start = event("started", users=load.users, source=load.source)
     log.info("started load %s", load_id, extra=start)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users\n  load {load_id}"
     bar = tqdm(pages, total=total, unit="page", disable=None)  # None: only on a terminal
@@ -96,7 +95,6 @@ def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
         if flags.dry_run:
             fetched = sum(len(page.users) for page in bar)
             return f"Would load {fetched:,} users into {table}; nothing was landed"
-        load = Load(load_id, logs.redact(source), users, load_hash)
         landed = land(Warehouse(settings, load_id), load, lambda: iter(bar))
     if not landed.is_new:
         log.info("the load landed before", extra=event("already_loaded", users=landed.users))
@@ -122,11 +120,12 @@ def _list_loads(warehouse: Warehouse) -> str:
 def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
     is_known = False
     with suppress(NotFound):  # no dataset
-        is_known = bool(warehouse.query(statements.IS_IN_LEDGER, load_id=load_id))
+        job = warehouse.start_query(statements.DECIDE, {"load_id": load_id, "decision": decision})
+        job.result(retry=warehouse.retry)
+        is_known = bool(job.num_dml_affected_rows)
     if not is_known:
         missing = f"{warehouse.loads} has no load {load_id}: nothing was {decision}"
         raise LandingError(f"{missing}; `python -m ingest --list` shows the last loads")
-    warehouse.query(statements.DECIDE, load_id=load_id, decision=decision)
     effect = "the next `dbt build` adds its users to the marts"
     if decision == "set aside":
         effect = "the next `dbt build` removes its users from the marts, if they are there, and "

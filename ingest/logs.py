@@ -11,7 +11,7 @@ import re
 import sys
 from datetime import UTC, datetime
 
-_STANDARD_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")  # of a URL: user:password@
 _context: dict[str, object] = {}
 
@@ -61,16 +61,11 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         if sys.stderr.isatty():
             return redact(super().format(record))
-        fields = vars(record).items()
-        extra = {name: value for name, value in fields if name not in _STANDARD_FIELDS}
+        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             extra["traceback"] = self.formatException(record.exc_info)
         created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line: dict[str, object] = {
-            "timestamp": created,
-            "level": record.levelname,
-            "logger": record.name,
-        }
-        line |= {"message": record.getMessage()} | _context | extra
+        line = {"timestamp": created, "level": record.levelname, "logger": record.name}
+        fields = {"message": record.getMessage()} | _context | extra
         # json.dumps escapes to ASCII, so the line is valid JSON in any encoding of the stream.
-        return redact(json.dumps(line, default=str))
+        return redact(json.dumps(line | fields, default=str))

@@ -47,8 +47,6 @@ where
     and not exists (select 1 from `{loads}` where load_id = @load_id)
 """
 
-IS_IN_LEDGER = "select load_id from `{loads}` where load_id = @load_id"
-
 DECIDE = """
 update `{loads}` set decision = @decision, decided_at = current_timestamp()
 where load_id = @load_id

@@ -1,7 +1,6 @@
 """The raw dataset: its tables, and the Parquet file that fills one.
 
-The description of a column is the beginning of its description for dbt, in
-models/staging/randomuser/_randomuser__sources.yml. A test compares the two.
+models/staging/randomuser/_randomuser__sources.yml has the same columns; a test compares the two.
 """
 
 from datetime import UTC, datetime

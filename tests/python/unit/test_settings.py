@@ -15,7 +15,7 @@ def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Leave out the settings of the shell and of the project's `.env`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
-    for name in ("RANDOMUSER_URL", "SLACK_WEBHOOK_URL"):
+    for name in ("RANDOMUSER_URL", "RANDOMUSER_USERS", "SLACK_WEBHOOK_URL"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
 
@@ -23,6 +23,20 @@ def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def read_url_and_webhook() -> tuple[str, str]:
     settings = AlertSettings.read()
     return settings.randomuser_url, settings.slack_webhook_url.get_secret_value()
+
+
+def test_flags_override_environment_and_environment_overrides_dotenv(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
+    with pytest.raises(SettingsError, match="GOOGLE_CLOUD_PROJECT: is not set"):
+        Settings.read()
+    Path(".env").write_text("GOOGLE_CLOUD_PROJECT=of-file\nRANDOMUSER_USERS=1\n")
+    settings = Settings.read(randomuser_users=None)
+    assert (settings.google_cloud_project, settings.randomuser_users) == ("of-file", 1)
+    monkeypatch.setenv("RANDOMUSER_USERS", "2")
+    assert Settings.read().randomuser_users == 2
+    assert Settings.read(randomuser_users=3).randomuser_users == 3
 
 
 def test_file_holds_value_and_environment_overrides_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,15 +56,11 @@ def test_file_holds_value_and_environment_overrides_dotenv(monkeypatch: pytest.M
             {"SLACK_WEBHOOK_URL": WEBHOOK, "SLACK_WEBHOOK_URL_FILE": "webhook"},
             "SLACK_WEBHOOK_URL and SLACK_WEBHOOK_URL_FILE are both set: remove one of them",
         ),
-        (
-            {"SLACK_WEBHOOK_URL_FILE": "/no/file"},
-            "SLACK_WEBHOOK_URL_FILE: cannot read /no/file: No such file or directory",
-        ),
         ({"RANDOMUSER_URL_FILE": "."}, "RANDOMUSER_URL_FILE: cannot read .: Is a directory"),
         ({"RANDOMUSER_URL_FILE": "empty"}, "RANDOMUSER_URL_FILE: empty is empty"),
         ({"RANDOMUSER_URL_FILE": URL}, "RANDOMUSER_URL_FILE: is a URL, not the path of a file"),
     ],
-    ids=["both", "missing", "folder", "empty", "the secret"],
+    ids=["both", "folder", "empty", "the secret"],
 )
 def test_wrong_file_is_named(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
@@ -64,16 +74,7 @@ def test_wrong_file_is_named(
 
 
 @pytest.mark.parametrize(
-    "url",
-    [
-        "me:XoXo@host/",
-        "ftp://me:XoXo@host/",
-        "https://me:Xo/XoXo@host/",
-        "https://me:Xo?XoXo@host/",
-        "https://me:Xo#XoXo@host/",
-        "https://me:Xo XoXo@host/",
-        "https://me:Xo\\XoXo@host/",
-    ],
+    "url", ["ftp://me:XoXo@host/", "https://me:Xo/XoXo@host/", "https://me:Xo XoXo@host/"]
 )
 def test_invalid_url_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("RANDOMUSER_URL", url)
