@@ -90,7 +90,7 @@ lint: setup  ## ruff, mypy, SQLFluff
 sqlfluff:
 	LOCAL_DIR=.local/lint $(LOCAL) sqlfluff lint models tests
 
-test-faults: setup  ## kill and break everything, at every step: MINUTES minutes
+test-faults: setup  ## kill and break everything, at each step: ten minutes
 	$(BIN)/python -m pytest --all-faults -n 2 --dist loadgroup
 
 test-tooling: setup  ## workflows, compose file, slim CI, package installation
