@@ -90,8 +90,8 @@ lint: setup  ## ruff, mypy, SQLFluff
 sqlfluff:
 	LOCAL_DIR=.local/lint $(LOCAL) sqlfluff lint models tests
 
-test-faults: setup  ## docs/reliability.md: kill everything, for 20 minutes
-	$(BIN)/python -m pytest --all-faults
+test-faults: setup  ## kill and break everything, at each step: ten minutes
+	$(BIN)/python -m pytest --all-faults -n 2 --dist loadgroup
 
 test-tooling: setup  ## workflows, compose file, slim CI, package installation
 	$(BIN)/python -m pytest -n 2 tests/python/tooling

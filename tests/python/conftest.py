@@ -11,8 +11,7 @@ import pytest
 from support.alert_harness import SECRET, AlertHost, MakeAlertHost
 from support.commands import BUILD, Run, make_settings, passes
 from support.fake_slack import FakeSlack, fake_slack
-from support.fault_proxy import ProxiedLoader, proxied_loader
-from support.reliability_page import Reliability
+from support.fault_proxy import ProxiedCommand, loader_step, proxied
 from support.sql_recorder import Recording, record
 from support.warehouse import Warehouse, client
 
@@ -64,9 +63,9 @@ def recording(
 
 
 @pytest.fixture
-def loader(run: Run) -> Iterator[ProxiedLoader]:
+def loader(run: Run) -> Iterator[ProxiedCommand]:
     """A loader in whose connections a test can inject faults."""
-    with proxied_loader(run) as loader:
+    with proxied(run, "ingest", step_of=loader_step) as loader:
         yield loader
 
 
@@ -112,7 +111,7 @@ def alert_host(make_alert_host: MakeAlertHost) -> AlertHost:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "run only the fault tests, with all cases, and write docs/reliability.md"
+    text = "run only the fault tests, with all cases"
     parser.addoption("--all-faults", action="store_true", help=text)
 
 
@@ -120,7 +119,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     """Choose the tests of faults, or all tests but the longest of faults."""
     if config.getoption("--all-faults"):
-        items[:] = [item for item in items if "reliability" in item.fixturenames]
+        items[:] = [item for item in items if is_of_faults(item)]
     else:
         items[:] = [item for item in items if not item.get_closest_marker("slow_fault")]
     for item in items:  # what takes long to make is made by one worker
@@ -128,18 +127,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
             item.add_marker(pytest.mark.xdist_group(fixture))
 
 
+def is_of_faults(item: pytest.Function) -> bool:
+    """Return whether a test is one of faults, or has more cases with `--all-faults`."""
+    is_slow, is_longer = item.get_closest_marker("slow_fault"), "all_faults" in item.fixturenames
+    return bool(is_slow) or is_longer or item.path.parent.name == "faults"
+
+
 @pytest.fixture(scope="session")
 def all_faults(pytestconfig: pytest.Config) -> bool:
     """Whether every case is requested, or the quick cases only."""
     return bool(pytestconfig.getoption("--all-faults"))
-
-
-@pytest.fixture(scope="session")
-def reliability(pytestconfig: pytest.Config) -> Iterator[Reliability]:
-    """Collect the outcomes of faults for docs/reliability.md."""
-    page = Reliability(write=bool(pytestconfig.getoption("--all-faults")))
-    yield page
-    page.finish()
 
 
 for setting in ("BIGQUERY_EMULATOR_HOST", "RANDOMUSER_URL"):  # the tests set their own

@@ -1,254 +1,169 @@
 """`dbt build` is killed at every write; the same command again makes the marts, once."""
 
-import itertools
 import re
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 from threading import Event
 from time import monotonic
-from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
-from support.commands import BUILD, Process, Run
-from support.factories import Load, changed_user, fetch_users, land, make_raw
-from support.proxy import CutError, Proxy, Request, Response, proxy
-from support.reliability_page import Reliability
+from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run
+from support.factories import Load, User, changed_user, fetch_users, land, make_raw
+from support.fault_proxy import ProxiedCommand, proxied
+from support.load_checks import finish
+from support.proxy import Request, Response
 from support.warehouse import Warehouse
 
-PART = "Crash recovery"
-MOMENTS = 10
-TABLES = {
-    "base_randomuser__users": "base",
-    "users": "a mart",
-    "logins": "a mart",
-    "locations": "a mart",
-    "loads": "the table of loads",
-    "loads_history": "the history of loads",
-}
-STEPS = {
-    "made": "{} is made",
-    "batch": "the batch for {} is made",
-    "merge": "the batch is merged into {}",
-}
-MADE = [(table, "made") for table in TABLES]
-MERGED = [(table, step) for table in TABLES for step in ("batch", "merge")]
-Boundary = tuple[tuple[str, str], bool]  # the table and its step; after it, or before
-# Kills here leave most behind: `make test` kills dbt at these alone, one after the other.
-QUICK: list[Boundary] = [
-    (("base_randomuser__users", "merge"), True),
-    (("logins", "merge"), False),
-    (("logins", "merge"), True),
-]
-ONCE = "the same command made every user once in every mart, and its tests passed"
+TABLES = ("base_randomuser__users", "users", "logins", "locations", "loads", "loads_history")
+MADE, BATCH, MERGED = "is made", "the batch for it is made", "the batch is merged into it"
+EACH_LOAD = {(table, step) for table in TABLES for step in (BATCH, MERGED)}
+WRITE = re.compile(
+    r"^\s*(create or replace table|merge into|insert|update|delete|truncate) .*?"
+    r"`(\w+?)(__dbt_tmp\w*)?`\s",
+    re.MULTILINE,
+)
+Boundary = tuple[str, str, bool]  # a table and how it is written; after it, or before
+# This kill leaves most behind: base and other marts may have the load. `make test` has it alone.
+QUICK: list[Boundary] = [("logins", MERGED, False)]
+NO_TESTS = BUILD_WITHOUT_TESTS[len(BUILD) :]
+
+
+def boundaries(table: str, *steps: str) -> list[Boundary]:
+    return [(table, step, after) for step in steps for after in (False, True)]
+
+
+def write_of(request: Request) -> tuple[str, str] | None:
+    """Return the table that a request writes, and how; None if it writes none."""
+    write = WRITE.search(request.sql)
+    if not write:
+        return None
+    return write[2], MERGED if "merge" in write[1] else BATCH if write[3] else MADE
 
 
 @dataclass
-class Dbt:
-    """dbt, whose requests pass through a proxy."""
+class Pipeline:
+    """`dbt build`, and the users that have landed for it."""
 
-    run: Run
-    bigquery: Proxy
-    users: list[dict[str, Any]]
+    build: ProxiedCommand
     warehouse: Warehouse
-    landed: set[str] = field(default_factory=set)
-    steps: list[tuple[str, str]] = field(default_factory=list)
-
-    def start(self) -> Process:
-        return self.run.start(*BUILD, BIGQUERY_EMULATOR_HOST=self.bigquery.url)
-
-    def finish(self) -> None:
-        self.steps.clear()
-        self.bigquery.before, self.bigquery.after = self._count, lambda *_: None
-        process = self.start()
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
-
-    def _count(self, request: Request) -> None:
-        if step := step_of(request):
-            self.steps.append(step)
-
-    def kill_at(self, step: tuple[str, str], after: bool) -> None:
-        """Run dbt until it comes to a step, and kill it there."""
-
-        def kill() -> NoReturn:
-            process.kill()
-            raise CutError
-
-        def on_request(request: Request) -> None:
-            if not after and step_of(request) == step:
-                kill()
-
-        def on_response(request: Request, _: Response) -> None:
-            if after and step_of(request) == step:
-                kill()
-
-        self.bigquery.before, self.bigquery.after = on_request, on_response
-        process = self.start()
-        output, _ = process.communicate()
-        assert process.returncode == -signal.SIGKILL, output
-
-    def kill_while_statement_runs(self, step: tuple[str, str]) -> None:
-        """Kill dbt at a step whose statement BigQuery runs while the next dbt sends it again."""
-        is_killed, both_sent, has_ended = Event(), Event(), Event()
-
-        def on_request(request: Request) -> None:
-            if step_of(request) != step:
-                return
-            if not is_killed.is_set():
-                process.kill()
-                is_killed.set()
-                both_sent.wait(60)
-            else:
-                both_sent.set()
-                has_ended.wait(60)
-
-        def on_response(request: Request, response: Response) -> None:
-            if step_of(request) == step and not has_ended.is_set():
-                assert response.status == 200
-                has_ended.set()
-
-        self.bigquery.before, self.bigquery.after = on_request, on_response
-        process = self.start()
-        process.communicate()
-        again = self.start()
-        output, _ = again.communicate()
-        assert again.returncode == 0 and has_ended.is_set(), output
+    users: list[User]
+    names: dict[str, str] = field(default_factory=dict)
+    """Of each landed user, by id, the first name that was sent last."""
 
     def land(self) -> None:
         """Land a load: half of it new users, the other half known ones that have changed."""
-        number = len(self.landed) // 5
+        number = len(self.names) // 5
         batch = self.users[max(0, number - 1) * 5 : number * 5 + 5]
-        self.landed |= {user["login"]["uuid"] for user in batch}
-        named = [changed_user(user, name={"first": f"Name{number}"}) for user in batch]
-        land(self.run, self.warehouse, Load(f"load {number:03}", datetime.now(UTC), named))
+        self.names |= {user["login"]["uuid"]: f"Name{number}" for user in batch}
+        sent = [changed_user(user, name={"first": f"Name{number}"}) for user in batch]
+        load = Load(f"load {number:03}", datetime.now(UTC), sent)
+        land(self.build.run, self.warehouse, load)
 
-    def check_marts_hold_users_once(self) -> None:
-        rows, dataset = self.warehouse.rows, self.run.analytics
-        sent = rows(
-            "select lower(json_value(payload, '$.login.uuid')) from "
-            f"{self.run.raw}.users where loaded_at >= timestamp '1970-01-01'"
-        )
-        keys = sorted((key,) for key in self.landed)
-        assert sorted(set(sent)) == keys
-        assert rows(f"select user_id from {dataset}.users order by 1") == keys
-        assert rows(f"select login_uuid from {dataset}_restricted.logins order by 1") == keys
-        counts = f"select count(*), count(distinct location_id) from {dataset}.locations"
-        assert rows(counts) == [(len(keys), len(keys))]
-        users = rows(f"select user_id, first_name from {dataset}.users order by 1, 2")
-        current = f"from {dataset}.users_history where is_current order by 1, 2"
-        assert rows(f"select user_id, first_name {current}") == users
-        ledger = rows(f"select load_id from {self.run.raw}.loads order by 1")
-        states = rows(f"select load_id, state from {dataset}.loads order by 1")
-        assert states == [(load_id, "used") for (load_id,) in ledger]
-        assert rows(f"select load_id from {dataset}_snapshots.loads_history order by 1") == ledger
+    def finish(self, *flags: str) -> set[tuple[str, str]]:
+        """Run dbt to its end, check the tables, and return what it wrote."""
+        self.build.proxy.requests.clear()
+        self.build.finish(*flags)
+        self.check_tables()
+        return {write for write in map(write_of, self.build.proxy.requests) if write}
 
-    def count_batches(self, target: str) -> int:
-        """Return how many tables of batches for a table are left."""
-        datasets = (self.run.analytics + suffix for suffix in ("", "_restricted", "_snapshots"))
-        client = self.warehouse.client
-        names = [table.table_id for dataset in datasets for table in client.list_tables(dataset)]
-        return sum(name.startswith(f"{target}__dbt_tmp") for name in names)
+    def check_tables(self) -> None:
+        """Check users and history; dbt's tests hold the other marts to these."""
+        rows, dataset = self.warehouse.rows, self.build.run.analytics
+        users = sorted(self.names.items())
+        assert rows(f"select user_id, first_name from {dataset}.users order by 1") == users
+        history = f"from {dataset}.users_history where is_current order by 1"
+        assert rows(f"select user_id, first_name {history}") == users
+        loads = [(f"load {number:03}", "used") for number in range(len(users) // 5)]
+        assert rows(f"select load_id, state from {dataset}.loads order by 1") == loads
+        snapshot = f"{dataset}_snapshots.loads_history"
+        changes = rows(f"select load_id, 'used' from {snapshot} order by 1")
+        assert changes == loads
 
+    def kill_at(self, table: str, step: str, after: bool) -> None:
+        assert self.build.kill_at((table, step), *NO_TESTS, after=after)
 
-def step_of(request: Request) -> tuple[str, str] | None:
-    """Return the table that a request writes, and how; None if it writes none."""
-    sql = request.json.get("configuration", {}).get("query", {}).get("query", "")
-    write = re.search(
-        r"^\s*(create or replace table|merge into|insert|update|delete|truncate) .*?"
-        r"`(\w+?)(__dbt_tmp\w*)?`\s",
-        sql,
-        re.MULTILINE,
-    )
-    if not write or write[2] not in TABLES:
-        return None
-    how = "merge" if "merge" in write[1] else "batch" if write[3] else "made"
-    return write[2], how
+    def kill_while_statement_runs(self, table: str) -> None:
+        """Kill dbt while BigQuery runs a merge, which the next dbt sends again meanwhile."""
+        step, is_sent_again, has_ended = (table, MERGED), Event(), Event()
+
+        def hold(_: Request) -> None:
+            if len(sent) == 1:
+                process.kill()
+                is_sent_again.wait(60)
+            else:
+                is_sent_again.set()
+                has_ended.wait(60)
+
+        def note_end(request: Request, response: Response) -> None:
+            if write_of(request) == step and response.status == 200:
+                has_ended.set()
+
+        sent = self.build.act_at(step, hold, times=(1, 2))
+        self.build.proxy.after = note_end
+        process = self.build.start()
+        process.communicate()
+        finish(self.build.start())
+        assert len(sent) == 2 and has_ended.is_set()
 
 
 @pytest.fixture
-def dbt(run: Run, warehouse: Warehouse, api_url: str) -> Iterator[Dbt]:
-    with proxy(warehouse.url) as bigquery:
-        dbt = Dbt(run, bigquery, fetch_users(api_url, 250), warehouse)
+def pipeline(run: Run, warehouse: Warehouse, api_url: str) -> Iterator[Pipeline]:
+    with proxied(run, *BUILD, step_of=write_of) as build:
         make_raw(run, warehouse)
-        dbt.land()
-        yield dbt
-
-
-def describe(boundary: Boundary) -> str:
-    (table, step), after = boundary
-    return f"dbt build, {'after' if after else 'before'} {STEPS[step].format(TABLES[table])}"
+        pipeline = Pipeline(build, warehouse, fetch_users(api_url, 100))
+        pipeline.land()
+        yield pipeline
 
 
 @pytest.mark.slow_fault
-def test_same_command_finishes_first_build_killed_at_any_write(
-    dbt: Dbt, reliability: Reliability
-) -> None:
-    run = dbt.run
-    for step, after in itertools.product(MADE, (False, True)):
-        dbt.run = Run(run.environment | {"ANALYTICS_DATASET": f"analytics_{uuid4().hex[:12]}"})
-        dbt.kill_at(step, after)
-        dbt.finish()
-        assert set(dbt.steps) <= {*MADE, *MERGED}
-        dbt.check_marts_hold_users_once()
-        reliability(PART, describe((step, after)), ONCE, "nothing")
+def test_same_command_finishes_first_build_killed_at_any_write(pipeline: Pipeline) -> None:
+    for table in TABLES:
+        pipeline.build.run.environment["ANALYTICS_DATASET"] = f"analytics_{uuid4().hex[:12]}"
+        for boundary in boundaries(table, MADE):
+            pipeline.kill_at(*boundary)
+        pipeline.finish()
 
 
 def test_same_command_finishes_build_killed_at_any_write(
-    dbt: Dbt, reliability: Reliability, all_faults: bool
+    pipeline: Pipeline, all_faults: bool
 ) -> None:
-    dbt.finish()
-    assert sorted(dbt.steps) == sorted(MADE)
-    every = [[boundary] for boundary in itertools.product(MERGED, (False, True))]
-    for boundaries in every if all_faults else [QUICK]:
-        dbt.land()
-        for boundary in boundaries:
-            (table, _), _ = boundary
-            before = dbt.count_batches(table)
-            dbt.kill_at(*boundary)
-            more = dbt.count_batches(table) > before
-            left = "a table of the batch, which expires in twelve hours" if more else "nothing"
-            reliability(PART, describe(boundary), ONCE, left)
-        dbt.finish()
-        # What a killed build has merged is not merged again.
-        assert {(table, "batch") for table in TABLES} <= set(dbt.steps) <= set(MERGED)
-        dbt.check_marts_hold_users_once()
+    assert pipeline.finish(*NO_TESTS) == {(table, MADE) for table in TABLES}
+    every = [boundaries(table, BATCH, MERGED) for table in TABLES]
+    for kills in every if all_faults else [QUICK]:
+        pipeline.land()
+        for kill in kills:
+            pipeline.kill_at(*kill)
+        written = pipeline.finish()
+        # What a killed build has merged (always base) is not merged again, but the states of loads.
+        merged = {TABLES[0], *(table for table, step, after in kills if step == MERGED and after)}
+        again = {table for table in merged if (table, MERGED) in written}
+        assert again <= {"loads", "loads_history"}
+        assert {(table, BATCH) for table in TABLES} <= written <= EACH_LOAD
 
 
 @pytest.mark.slow_fault
-def test_statement_outliving_killed_build_doubles_nothing(
-    dbt: Dbt, reliability: Reliability
-) -> None:
-    dbt.finish()
-    for table, kind in TABLES.items():
-        dbt.land()
-        dbt.kill_while_statement_runs((table, "merge"))
-        dbt.check_marts_hold_users_once()
-        merge = STEPS["merge"].format(kind)
-        case = f"dbt build, while {merge}, which goes on during the next build"
-        left = "a table of the batch, which expires in twelve hours"
-        reliability(PART, case, ONCE, left)
+def test_statement_outliving_killed_build_doubles_nothing(pipeline: Pipeline) -> None:
+    pipeline.finish()
+    for table in TABLES:
+        pipeline.land()
+        pipeline.kill_while_statement_runs(table)
+        pipeline.check_tables()
 
 
 @pytest.mark.slow_fault
-def test_same_command_finishes_build_killed_at_random_moments(
-    dbt: Dbt, reliability: Reliability
-) -> None:
-    dbt.finish()
-    dbt.land()
+def test_same_command_finishes_build_killed_at_random_moments(pipeline: Pipeline) -> None:
+    pipeline.finish()
+    pipeline.land()
     started_at = monotonic()
-    dbt.finish()
+    pipeline.finish()
     duration = monotonic() - started_at
-    for seed in range(MOMENTS):
-        dbt.land()
-        process = dbt.start()
+    for seed in range(10):
+        pipeline.land()
+        process = pipeline.build.start()
         if not process.wait(Random(seed).uniform(0, duration)):
             process.kill()
         process.communicate()
-        dbt.finish()
-        dbt.check_marts_hold_users_once()
-    left = "tables of batches, which expire in twelve hours"
-    reliability(PART, "dbt build, at random moments", ONCE, left)
+        pipeline.finish()

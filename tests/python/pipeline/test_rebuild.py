@@ -11,7 +11,6 @@ from uuid import uuid4
 from support.commands import Run
 from support.factories import decide, fetch_users, land, make_raw
 from support.random_loads import RandomLoads
-from support.reliability_page import Reliability
 from support.warehouse import Warehouse
 
 SEEDS = 6
@@ -88,7 +87,7 @@ def dbt(run: Run, when: str, *arguments: str) -> None:
 
 
 def test_rebuild_gives_rows_of_incremental_builds(
-    run: Run, warehouse: Warehouse, api_url: str, reliability: Reliability, all_faults: bool
+    run: Run, warehouse: Warehouse, api_url: str, all_faults: bool
 ) -> None:
     users = fetch_users(api_url, 25)
     for seed in range(SEEDS if all_faults else 1):
@@ -113,13 +112,3 @@ def test_rebuild_gives_rows_of_incremental_builds(
         for model, rows in marts.all_rows().items():
             assert rows == before[model], f"{when}: {model}"
         marts.check(loads, when)
-    reliability(
-        "Rebuild",
-        "random loads: on time, late and at the same time; users who come again, twice "
-        "in a load or without a key; shared addresses; loads that are held back, accepted later, "
-        "set aside when the marts have them, and accepted again; runs that ended half-way",
-        "base, the marts and `users_history` have the same rows before and after "
-        "`dbt build --full-refresh`",
-        "of each key the row that landed last, and each version of a user, as a few lines of "
-        "Python find them",
-    )

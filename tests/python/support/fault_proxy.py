@@ -1,17 +1,17 @@
-"""A loader behind two proxies, in which a test injects a fault at a named step."""
+"""A command behind a proxy, in which a test injects a fault at a named step."""
 
 import re
 import signal
-from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
 from support.commands import Process, Run
-from support.proxy import CutError, Proxy, Request, Response, proxy
+from support.load_checks import finish
+from support.proxy import CutError, Proxy, Request, Response, pass_on, proxy
 
-UPLOADED, LEDGER = "the load job runs", "the ledger is written"
+# The steps of the loader.
+UPLOADED, LEDGER, TABLE = "the load job runs", "the ledger is written", "the ledger is made"
 STEPS = {
     r"GET .*[?&]page=": "a page is requested",
     r"GET .*/tables/(users|loads)\b": "the tables are looked for",
@@ -25,93 +25,81 @@ STEPS = {
     r'POST .*"tableId": ?"users"': "the table of users is made",
     r'POST .*"tableId": ?"forgotten"': "the list of forgotten users is made",
     r"POST .*exists [^ ]*forgotten_key": "the key of that list is made",
-    r'POST .*"tableId": ?"loads"': "the ledger is made",
+    r'POST .*"tableId": ?"loads"': TABLE,
 }
 FIRST_RUN = {step for step in STEPS.values() if step.endswith(" is made")}
 
-Action = Callable[[], Response | None]
+
+def loader_step(request: Request) -> str:
+    """Return the step of a request of the loader, or the request itself if it is of no step."""
+    body = "" if request.method == "PUT" else request.body.decode()
+    text = f"{request.method} {request.path}? {body}"
+    steps = (step for pattern, step in STEPS.items() if re.match(pattern, text, re.DOTALL))
+    return next(steps, text)
 
 
 @dataclass
-class ProxiedLoader:
-    """A loader whose requests to the API and to BigQuery pass through proxies.
+class ProxiedCommand:
+    """A command whose requests to the API and to BigQuery pass through a proxy."""
 
-    `steps` counts the requests of each step since the last `act_at`.
-    """
-
+    words: tuple[str, ...]
     run: Run
-    api: Proxy
-    bigquery: Proxy
-    steps: Counter[str] = field(default_factory=Counter)
+    proxy: Proxy
+    step_of: Callable[[Request], Hashable]
 
     def start(self, *flags: str, **extra: str) -> Process:
-        """Start the loader; keywords are added to its environment."""
-        proxies = {
-            "RANDOMUSER_URL": f"{self.api.url}/api/",
-            "BIGQUERY_EMULATOR_HOST": self.bigquery.url,
-        }
-        return self.run.start("ingest", *flags, **proxies | extra)
+        """Start the command; keywords are added to its environment."""
+        return self.run.start(*self.words, *flags, **extra)
+
+    def finish(self, *flags: str, **extra: str) -> str:
+        """Run the command without a fault; it must end well. Return what it printed."""
+        self.proxy.before = self.proxy.after = pass_on
+        return finish(self.start(*flags, **extra))
 
     def act_at(
-        self, step: str, action: Action, *, after: bool = False, times: Container[int] = (1,)
-    ) -> None:
+        self,
+        step: Hashable,
+        action: Callable[[Request], Response | None],
+        *,
+        after: bool = False,
+        times: Container[int] = (1,),
+    ) -> list[Request]:
         """Call `action` at a step's first request (or `times`), or `after` its response.
 
-        A response that `action` returns is sent instead; it may raise CutError.
+        A response that `action` returns is sent instead; it may raise CutError. Return a list, to
+        which each request of the step is added.
         """
-        self.steps.clear()
-        due = set[int]()  # requests to act after
+        reached = list[Request]()
 
-        def on_request(request: Request) -> Response | None:
-            current = self.step_of(request)
-            self.steps[current] += 1
-            if current != step or self.steps[current] not in times:
+        def act(request: Request, *_: Response) -> Response | None:
+            if self.step_of(request) != step:
                 return None
-            if after:
-                due.add(id(request))
-                return None
-            return action()
+            reached.append(request)
+            return action(request) if len(reached) in times else None
 
-        def on_response(request: Request, _: Response) -> Response | None:
-            return action() if id(request) in due else None
+        self.proxy.before, self.proxy.after = (pass_on, act) if after else (act, pass_on)
+        return reached
 
-        for each in (self.api, self.bigquery):
-            each.before, each.after = on_request, on_response
+    def kill_at(self, step: Hashable, *flags: str, after: bool = False, time: int = 1) -> bool:
+        """Run the command and kill it at a step; return whether it came there."""
 
-    def kill_at(self, step: str, *flags: str, after: bool = False, time: int = 1) -> None:
-        """Run the loader until it comes to a step, and kill it there."""
-
-        def kill() -> None:
+        def kill(_: Request) -> None:
             process.kill()
             raise CutError
 
         self.act_at(step, kill, after=after, times=(time,))
         process = self.start(*flags)
         output, errors = process.communicate()
-        assert process.returncode == -signal.SIGKILL, output + errors
-        self.pass_everything()
-
-    def pass_everything(self) -> None:
-        """Pass everything on."""
-        self.act_at("nothing", lambda: None)
-
-    @staticmethod
-    def step_of(request: Request) -> str:
-        """Return the step of a request, or the request itself, which no test expects."""
-        body = "" if request.method == "PUT" else request.body.decode()
-        text = f"{request.method} {request.path}? {body}"
-        steps = (step for pattern, step in STEPS.items() if re.match(pattern, text, re.DOTALL))
-        return next(steps, text)
+        assert process.returncode in (0, -signal.SIGKILL), output + errors
+        return process.returncode != 0
 
 
 @contextmanager
-def proxied_loader(run: Run) -> Iterator[ProxiedLoader]:
-    """Put proxies before the API and the BigQuery of `run` until the block ends."""
-    api_url = urlsplit(run.environment["RANDOMUSER_URL"])
-    with (
-        proxy(f"{api_url.scheme}://{api_url.netloc}") as api,
-        proxy(run.environment["BIGQUERY_EMULATOR_HOST"]) as bigquery,
-    ):
-        loader = ProxiedLoader(run, api, bigquery)
-        loader.pass_everything()
-        yield loader
+def proxied(
+    run: Run, *words: str, step_of: Callable[[Request], Hashable]
+) -> Iterator[ProxiedCommand]:
+    """Put a proxy before the API and the BigQuery of `run` until the block ends."""
+    names = ("BIGQUERY_EMULATOR_HOST", "RANDOMUSER_URL")
+    with proxy(*(run.environment[name] for name in names)) as served:
+        urls = {names[0]: served.url, names[1]: f"{served.url}/api/"}
+        yield ProxiedCommand(words, Run(run.environment | urls), served, step_of)

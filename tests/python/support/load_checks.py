@@ -1,10 +1,9 @@
 """Checks that loads left exactly the requested users in the tables, once."""
 
 from google.api_core.exceptions import NotFound
-from support.commands import Process, Run, passes
+from support.commands import Process, Run
 from support.warehouse import Warehouse
 
-ONCE = "the same command landed the requested users, once"
 TABLES = {"users", "loads", "forgotten", "forgotten_key"}
 
 
@@ -43,18 +42,3 @@ def finish(process: Process) -> str:
     output, errors = process.communicate()
     assert process.returncode == 0, output + errors
     return output
-
-
-def check_marts_hold_users_once(run: Run, warehouse: Warehouse, users: int) -> None:
-    """Build the marts, and check that they hold so many users."""
-    passes(run("dbt", "run", "--select", "+users", "+logins"))
-    for table in ("users", "logins"):
-        name = f"{run.analytics}{'_restricted' if table == 'logins' else ''}.{table}"
-        key = "user_id" if table == "users" else "login_uuid"
-        sql = f"select count(*), count(distinct {key}) from {name}"
-        assert warehouse.rows(sql) == [(users, users)]
-
-
-def boundary(step: str, after: bool) -> str:
-    """Name a boundary of a step."""
-    return f"{'after' if after else 'before'} {step}"

@@ -1,19 +1,17 @@
-"""A proxy between Google's client and the embedded BigQuery, which can inject faults."""
+"""A proxy between a command and the embedded BigQuery, in which a test injects faults."""
 
 import json
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
-
-from local.__main__ import PROJECT
 
 
 class CutError(Exception):
@@ -61,6 +59,10 @@ class Request:
         self.headers.replace_header("Content-Length", str(len(self.body)))
 
 
+def pass_on(*_: object) -> None:
+    """Send a request or a response on as it is."""
+
+
 @dataclass
 class Proxy:
     """Passes requests on. A test may look at each and respond in place of BigQuery.
@@ -71,10 +73,20 @@ class Proxy:
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
-    before: Callable[[Request], Response | None] = lambda _: None
-    after: Callable[[Request, Response], Response | None] = lambda *_: None
-    uploads: dict[str, str] = field(default_factory=dict)  # the job id of each upload's path
-    failed: dict[str, str] = field(default_factory=dict)  # job ids, and why the job failed
+    before: Callable[[Request], Response | None] = pass_on
+    after: Callable[[Request, Response], Response | None] = pass_on
+    failed: dict[str, Response] = field(default_factory=dict)  # jobs that failed, by their ids
+
+    def fail(self, request: Request, reason: str) -> Response:
+        """Fail the job of a request, or of its upload: it does nothing, and its id is taken."""
+        jobs = (each.json.get("jobReference") for each in (request, *reversed(self.requests)))
+        reference = {"location": "US"} | next(filter(None, jobs))
+        why = {"reason": reason, "message": "The job failed"}
+        kind = {"jobType": "LOAD", "load": {}} if "-users-" in reference["jobId"] else {"query": {}}
+        status = {"state": "DONE", "errorResult": why, "errors": [why]}
+        job = {"jobReference": reference, "configuration": kind, "status": status}
+        self.failed[reference["jobId"]] = json_response(200, job)
+        return self.failed[reference["jobId"]]
 
     def respond(self, request: Request, target: str) -> Response:
         """Respond as BigQuery would, or as the test says; raises CutError."""
@@ -82,41 +94,20 @@ class Proxy:
             return response
         polled = re.search(r"/(?:jobs|queries)/([^/?]+)", request.path)
         if polled and polled[1] in self.failed:
-            return _failed_job(polled[1], self.failed[polled[1]])
+            return self.failed[polled[1]]
         response = _forward(request, target)
-        if request.path.startswith("/upload/") and request.method == "POST":
-            self._pass_upload(request, response)
         return self.after(request, response) or response
-
-    def fail(self, request: Request, reason: str) -> Response:
-        """Fail the job of a request: it does nothing, and its id is taken."""
-        job_id = self.uploads.get(request.path) or request.json["jobReference"]["jobId"]
-        self.failed[job_id] = reason
-        return _failed_job(job_id, reason)
-
-    def _pass_upload(self, request: Request, response: Response) -> None:
-        """Have the upload sent through this proxy too, and remember its job id."""
-        for place, (name, value) in enumerate(response.headers):
-            if name.lower() == "location":
-                path = value.partition(urlsplit(value).netloc)[2]
-                response.headers[place] = (name, self.url + path)
-                self.uploads[path] = request.json["jobReference"]["jobId"]
 
 
 def error_response(status: int, reason: str, message: str) -> Response:
     """Return an error as BigQuery sends it."""
     error = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}
-    body = json.dumps({"error": error}).encode()
-    return Response(status, [("Content-Type", "application/json")], body)
+    return json_response(status, {"error": error})
 
 
-def _failed_job(job_id: str, reason: str) -> Response:
-    why = {"reason": reason, "message": "The job failed"}
-    status = {"state": "DONE", "errorResult": why, "errors": [why]}
-    reference = {"projectId": PROJECT, "jobId": job_id, "location": "US"}
-    configuration = {"jobType": "LOAD", "load": {}} if "-users-" in job_id else {"query": {}}
-    job = {"jobReference": reference, "configuration": configuration, "status": status}
-    return Response(200, [("Content-Type", "application/json")], json.dumps(job).encode())
+def json_response(status: int, content: object) -> Response:
+    """Return a response with JSON."""
+    return Response(status, [("Content-Type", "application/json")], json.dumps(content).encode())
 
 
 def _forward(request: Request, target: str) -> Response:
@@ -134,13 +125,17 @@ def _forward(request: Request, target: str) -> Response:
 
 
 @contextmanager
-def proxy(target: str) -> Iterator[Proxy]:
-    """Serve on a free loopback port, in front of `target`, until the block ends."""
-    served, lock = Proxy(), threading.Lock()
+def proxy(target: str, api: str = "") -> Iterator[Proxy]:
+    """Serve on a free loopback port, in front of `target` and of `api`, until the block ends."""
+    served, numbers = Proxy(), count()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client was killed
+                super().handle()
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
@@ -148,12 +143,10 @@ def proxy(target: str) -> Iterator[Proxy]:
             if len(body) < length:  # the client was killed while it sent this
                 self.close_connection = True
                 return
-            with lock:
-                number = len(served.requests)
-                request = Request(number, self.command, self.path, self.headers, body)
-                served.requests.append(request)
+            request = Request(next(numbers), self.command, self.path, self.headers, body)
+            served.requests.append(request)
             try:
-                response = served.respond(request, target)
+                response = served.respond(request, api if self.path.startswith("/api/") else target)
             except CutError:
                 self.close_connection = True
                 return
@@ -169,14 +162,7 @@ def proxy(target: str) -> Iterator[Proxy]:
         def log_message(self, *_: object) -> None:
             """Keep no access log."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            if not isinstance(sys.exception(), ConnectionError):  # a client was killed
-                super().handle_error(request, client_address)
-
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
         served.url = f"http://127.0.0.1:{server.server_port}"
         try:
