@@ -78,7 +78,7 @@ def test_forget_users_sends_only_bigquery_sql(built: Run, warehouse: Warehouse) 
         for name, value in VARIABLES.items():
             sql = re.sub(rf"\b{name}\b", value, sql)
         if not re.match(r"\s*(declare|begin|commit|end) ", sql):
-            google.check(Statement(sql, file="macros/forget_users.sql"))
+            google.check(Statement(sql, file="macros/privacy/forget_users.sql"))
         writes += re.findall(r"^\s*(insert into|update|merge into|delete from) ", sql, re.MULTILINE)
     assert len(writes) >= 9
 
