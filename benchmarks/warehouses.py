@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
-from cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
 from google.cloud.bigquery import Client, LoadJob, QueryJob, ScalarQueryParameter
+from support.cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
 
 from ingest.landing import RECOVERY_DAYS
 from ingest.settings import Settings

@@ -28,7 +28,9 @@ def test_new_column_reaches_mart_and_history(
         " picture_url,\n        thumbnail_url,",
     )
     models, described = project / "models/_models.yml", "      - &picture_url {"
-    replace(models, described, f"      - &new {{name: thumbnail_url, data_type: string}}\n{described}")
+    replace(
+        models, described, f"      - &new {{name: thumbnail_url, data_type: string}}\n{described}"
+    )
     replace(models, "*cell_phone, *picture_url,", "*cell_phone, *new, *picture_url,")
     replace(
         project / "models/marts/users_history.sql",

@@ -90,8 +90,8 @@ def test_report_alert_and_ledger_hold_public_columns_only(recording: Recording) 
         if re.search(r"insert into `\S+\.loads`", query):
             query = parse_one(query, dialect="bigquery").expression
         # The sent alerts hold only what the other queries returned.
-        elif statement.file not in ("publish report", "publish alert") or ".alerts`" in query:
+        elif statement.command not in ("publish report", "publish alert") or ".alerts`" in query:
             continue
-        outputs[statement.file] |= set(classes.trace(query).values())
+        outputs[statement.command] |= set(classes.trace(query).values())
     assert set(outputs) == {"ingest", "publish report", "publish alert"}
     assert set().union(*outputs.values()) == {"public"}
