@@ -34,7 +34,7 @@ structures as (
         record_index,
         structure_users as users,
         safe.parse_json(structure) as content,
-        {{ sortable_version('api_version') }} as version
+        {{ sortable_version('api_version') }} as sent_version
     from {{ ref('base_randomuser__users') }}
     where
         loaded_at >= {{ var('tested_from') }}
@@ -48,15 +48,15 @@ parents as (
         structures.*,
         documented.path,
         documented.types,
-        regexp_extract(documented.path, r'[^.]+$') as name,
-        structures.version
+        regexp_extract(documented.path, r'[^.]+$') as own_name,
+        structures.sent_version
         between documented.first_version and documented.last_version as is_expected,
         case array_length(split(documented.path, '.'))
             when 1 then structures.content
             when 2 then structures.content[split(documented.path, '.')[offset(0)]]
             else
                 structures.content[split(documented.path, '.')[offset(0)]][
-                    split(documented.path, '.')[offset(1)]
+                    split(documented.path, '.')[safe_offset(1)]
                 ]
         end as parent
     from structures
@@ -68,7 +68,7 @@ fields as (
 
     select
         *,
-        if(path = '', content, parent[name]) as field,
+        if(path = '', content, parent[own_name]) as field,
         if(path = '', '', concat(path, '.')) as prefix
     from parents
 

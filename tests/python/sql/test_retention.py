@@ -31,7 +31,7 @@ def run(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(environment(warehouse.url) | make_settings(tmp_path_factory.mktemp("retention")))
     make_raw(run, warehouse)
     unwanted = [changed_user(user(number), email=UNWANTED) for number in (2, 4)]
-    loads = {
+    loads: dict[str, tuple[timedelta, list[Any]]] = {
         "old": (timedelta(days=60), [user(1), user(2)]),
         "never built": (timedelta(days=50), [user(9)]),
         "new": (timedelta(hours=1), [changed_user(user(2), email=NEW), user(3)]),
@@ -129,8 +129,11 @@ def test_operation_refuses_wrong_value_before_it_changes_anything(
         return SimpleNamespace(columns=[[row[0] for row in warehouse.rows(sql)]])
 
     base = {"model.randomuser.base_randomuser__users": SimpleNamespace(relation_name="base")}
-    graph = SimpleNamespace(nodes=base, sources={})
-    context = {"graph": graph, "source": lambda *names: ".".join(names), "run_query": run_query}
+    context: dict[str, Any] = {
+        "graph": SimpleNamespace(nodes=base, sources={}),
+        "source": lambda *names: ".".join(names),
+        "run_query": run_query,
+    }
     with pytest.raises(RefusedError, match=f"the var `{name}` {reason}"):
         load_macros(variables={name: value}, **context).apply_retention()
 
