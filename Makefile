@@ -122,7 +122,7 @@ docs: setup  ## exports/docs.html: dbt's docs of the local tables
 	@echo Wrote $(EXPORTS)/docs.html
 
 bench: setup .venv/bench/ready  ## docs/benchmarks.md: measure speed (ONLY=..., QUICK=1)
-	PYTHONPATH=docs $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+	PYTHONPATH=tests/python $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 cost: setup  ## docs/cost.md: count what an hourly run reads
 	DRAW=1 $(BIN)/python -m pytest tests/python/sql/test_cost.py

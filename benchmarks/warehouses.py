@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 import duckdb
-from cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
 from google.cloud.bigquery import Client, LoadJob, QueryJob, ScalarQueryParameter
+from support.cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
 
 from ingest.landing import RECOVERY_DAYS
 from ingest.settings import Settings

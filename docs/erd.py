@@ -22,7 +22,7 @@ CATALOG = {
 PAGE = """# The marts and their relationships
 
 Drawn by [dbterd](https://dbterd.datnguyen.de) from the contracts and relationship tests in
-`models/marts/_marts__models.yml`. `make erd` draws the diagram again; a test fails if the page is
+`models/_randomuser__models.yml`. `make erd` draws the diagram again; a test fails if the page is
 outdated.
 
 ```mermaid

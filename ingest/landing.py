@@ -4,7 +4,7 @@ One statement looks for the load in the ledger and in raw. If it is in neither, 
 Parquet file, and one load job appends them to `users`. One statement then writes the load's row
 into the ledger, `loads`: from then on the load counts. A run that dies leaves `users` unchanged or
 complete; the next run of the same load finishes it. Users who are forgotten
-(macros/forget_users.sql) are left out and counted.
+(macros/privacy/forget_users.sql) are left out and counted.
 """
 
 import hashlib
@@ -164,7 +164,7 @@ class _User(msgspec.Struct):
 
 
 def _hash_user(key: str, user: msgspec.Raw) -> str:
-    """Return the hash of a user's id, as macros/user_hash.sql makes it; "" if there is no id."""
+    """Return a user id's hash, as macros/privacy/user_hash.sql makes it; "" if there is no id."""
     try:
         user_id = msgspec.json.decode(user, type=_User).login.uuid
     except msgspec.MsgspecError:

@@ -11,13 +11,18 @@ documented as (
     select
         path,
         types,
-        regexp_replace(path, r'\.?[^.]+$', '') as parent,
-        split(path, '.')[offset(0)] as name_1,
-        split(path, '.')[safe_offset(1)] as name_2,
-        split(path, '.')[safe_offset(2)] as name_3,
         {{ sortable_version('first_version') }} as first_version,
         coalesce({{ sortable_version('last_version') }}, '99.99') as last_version
     from {{ ref('documented_fields') }}
+
+    union all
+
+    -- the user itself
+    select
+        '' as path,
+        'object' as types,
+        '00' as first_version,
+        '99.99' as last_version
 
 ),
 
@@ -26,9 +31,10 @@ structures as (
     select
         load_id,
         api_version,
-        structure,
-        record_index as first_record_index,
-        structure_users as users
+        record_index,
+        structure_users as users,
+        safe.parse_json(structure) as content,
+        {{ sortable_version('api_version') }} as sent_version
     from {{ ref('base_randomuser__users') }}
     where
         loaded_at >= {{ var('tested_from') }}
@@ -36,108 +42,74 @@ structures as (
 
 ),
 
-parsed as (
+parents as (
 
     select
-        *,
-        safe.parse_json(structure) as sent,
-        {{ sortable_version('api_version') }} as api_version_sorted
+        structures.*,
+        documented.path,
+        documented.types,
+        regexp_extract(documented.path, r'[^.]+$') as own_name,
+        structures.sent_version
+        between documented.first_version and documented.last_version as is_expected,
+        case array_length(split(documented.path, '.'))
+            when 1 then structures.content
+            when 2 then structures.content[split(documented.path, '.')[offset(0)]]
+            else
+                structures.content[split(documented.path, '.')[offset(0)]][
+                    split(documented.path, '.')[safe_offset(1)]
+                ]
+        end as parent
     from structures
+    cross join documented
 
 ),
 
 fields as (
 
     select
-        parsed.* except (sent),
-        documented.path,
-        documented.types,
-        documented.parent,
-        parsed.api_version_sorted
-        between documented.first_version and documented.last_version as is_expected,
-        case
-            when documented.name_2 is null then parsed.sent[documented.name_1]
-            when documented.name_3 is null
-                then parsed.sent[documented.name_1][documented.name_2]
-            else parsed.sent[documented.name_1][documented.name_2][documented.name_3]
-        end as sent
-    from parsed
-    cross join documented
-
-),
-
-mismatches as (
-
-    select
         *,
-        coalesce(json_type(sent), 'missing') as sent_type
-    from fields
-    where
-        is_expected
-        and coalesce(json_type(sent), 'missing') not in unnest(split(types, ' '))
-
-),
-
-objects as (
-
-    select
-        load_id,
-        api_version,
-        structure,
-        first_record_index,
-        users,
-        '' as prefix,
-        sent
-    from parsed
-    union all
-    select
-        load_id,
-        api_version,
-        structure,
-        first_record_index,
-        users,
-        concat(path, '.') as prefix,
-        sent
-    from fields
-    where
-        json_type(sent) = 'object'
-        and types = 'object'
+        if(path = '', content, parent[own_name]) as field,
+        if(path = '', '', concat(path, '.')) as prefix
+    from parents
 
 ),
 
 drift as (
 
-    -- a field is not named if its parent is named already
+    -- of a parent that is not as documented, the fields are not named
     select
-        mismatches.load_id,
-        mismatches.api_version,
-        mismatches.path as field,
-        mismatches.sent_type as sent,
-        mismatches.types as documented,
-        mismatches.first_record_index,
-        mismatches.users
-    from mismatches
-    left join mismatches as parents
-        on
-            mismatches.load_id = parents.load_id
-            and mismatches.api_version = parents.api_version
-            and mismatches.structure = parents.structure
-            and mismatches.parent = parents.path
-    where parents.path is null
+        load_id,
+        api_version,
+        path as field,
+        coalesce(json_type(field), 'missing') as sent,
+        types as documented,
+        record_index,
+        users
+    from fields
+    where
+        is_expected
+        and json_type(parent) = 'object'
+        and coalesce(json_type(field), 'missing') not in unnest(split(types, ' '))
 
     union all
 
     select
-        objects.load_id,
-        objects.api_version,
-        concat(objects.prefix, sent_name) as field,
+        load_id,
+        api_version,
+        concat(prefix, new_name) as field,
         'new' as sent,
         'nothing' as documented,
-        objects.first_record_index,
-        objects.users
-    from objects
-    cross join unnest(json_keys(objects.sent, 1)) as sent_name
-    where concat(objects.prefix, sent_name) not in (select documented.path from documented)
+        record_index,
+        users
+    from fields
+    cross join unnest(json_keys(field, 1)) as new_name
+    where
+        json_type(field) = 'object'
+        and types = 'object'
+        and concat(prefix, new_name) not in (
+            select documented.path from documented
+            where documented.path != ''
+        )
 
 )
 
@@ -147,7 +119,7 @@ select
     field,
     sent,
     documented,
-    min(first_record_index) as first_record_index,
+    min(record_index) as first_record_index,
     sum(users) as users
 from drift
 group by load_id, api_version, field, sent, documented

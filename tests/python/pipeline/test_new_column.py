@@ -27,12 +27,11 @@ def test_new_column_reaches_mart_and_history(
         " picture_url,",
         " picture_url,\n        thumbnail_url,",
     )
-    described = "      - &picture_url {name: picture_url,"
+    models, described = project / "models/_randomuser__models.yml", "      - &picture_url {"
     replace(
-        project / "models/marts/_marts__models.yml",
-        described,
-        f"      - {{name: thumbnail_url, data_type: string}}\n{described}",
+        models, described, f"      - &new {{name: thumbnail_url, data_type: string}}\n{described}"
     )
+    replace(models, "*cell_phone, *picture_url,", "*cell_phone, *new, *picture_url,")
     replace(
         project / "models/marts/users_history.sql",
         "'picture_url',",

@@ -4,32 +4,49 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
+from support.commands import BUILD, Run, make_settings, passes
 from support.factories import Load, changed_user, land, make_raw, user
 from support.googlesql import GoogleSQL
+from support.macros import RefusedError, load_macros
 from support.proxy import Request, proxy
 from support.sql_recorder import Statement
 from support.warehouse import Warehouse
 
+from local.__main__ import environment
+
 KEEP = {"keep_raw_days": 3, "keep_base_days": 45, "keep_failures_days": 7, "time_travel_hours": 48}
 UNSET: dict[str, int] = {}
-NOW = datetime.now(UTC)
+VARS = ("--vars", json.dumps(KEEP | {"held_back_loads": "warn"}))
+EXPIRE = "delete from {} where load_id = '{}' and loaded_at < current_timestamp()"
+OLD, NEW, UNWANTED = "ann@example.com", "new@x.org", "unwanted@x.org"
 
 
-@pytest.fixture
-def landed(run: Run, warehouse: Warehouse) -> Run:
-    """Two loads: the newer has another version of one of the users."""
+@pytest.fixture(scope="module")
+def run(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A warehouse with loads of which one has expired before it was built."""
+    run = Run(environment(warehouse.url) | make_settings(tmp_path_factory.mktemp("retention")))
     make_raw(run, warehouse)
-    old = Load("old", NOW - timedelta(days=60), [user(1), user(2)])
-    new = Load("new", NOW - timedelta(hours=1), [changed_user(user(2), email="new@x.org"), user(3)])
-    land(run, warehouse, old, new)
+    unwanted = [changed_user(user(number), email=UNWANTED) for number in (2, 4)]
+    loads: dict[str, tuple[timedelta, list[Any]]] = {
+        "old": (timedelta(days=60), [user(1), user(2)]),
+        "never built": (timedelta(days=50), [user(9)]),
+        "new": (timedelta(hours=1), [changed_user(user(2), email=NEW), user(3)]),
+        "unwanted": (timedelta(minutes=30), unwanted),
+        # it has another version of a user who is only in the marts
+        "held back": (timedelta(minutes=20), ["text", user(1)]),
+    }
+    now = datetime.now(UTC)
+    land(run, warehouse, *(Load(name, now - age, users) for name, (age, users) in loads.items()))
+    warehouse.rows(EXPIRE.format(f"{run.raw}.users", "never built"))
     return run
 
 
-@pytest.fixture
-def sent(landed: Run, warehouse: Warehouse) -> Iterator[tuple[Run, list[str]]]:
+@pytest.fixture(scope="module")
+def sent(run: Run, warehouse: Warehouse) -> Iterator[tuple[Run, list[str]]]:
     """A way to run commands, and the statements that they send."""
     statements: list[str] = []
 
@@ -42,56 +59,54 @@ def sent(landed: Run, warehouse: Warehouse) -> Iterator[tuple[Run, list[str]]]:
 
     with proxy(warehouse.url) as served:
         served.before = record
-        yield Run(landed.environment | {"BIGQUERY_EMULATOR_HOST": served.url}), statements
+        yield Run(run.environment | {"BIGQUERY_EMULATOR_HOST": served.url}), statements
 
 
-def test_dbt_creates_tables_with_their_retention(sent: tuple[Run, list[str]]) -> None:
+@pytest.fixture(scope="module")
+def created(sent: tuple[Run, list[str]]) -> str:
+    """Build the models and a test that stores its rows, and return the statements."""
     run, statements = sent
-    nodes = ("base_randomuser__users", "loads", "users_are_not_rejected")
-    options = ("--indirect-selection", "empty", "--store-failures", "--vars", json.dumps(KEEP))
-    passes(run(*BUILD, "--select", *nodes, *options))
-    created = {
-        name: re.findall(r"(\w*expiration\w*)=(.+)", sql.partition("select")[0])
-        for sql in statements
-        if (name := "".join(re.findall(r"^create or replace table \S+`(\w+)`", sql)))
-    }
-    assert created == {
+    select = ("--select", "resource_type:model", "users_are_not_rejected")
+    options = ("--indirect-selection", "empty", "--store-failures", *VARS)
+    passes(run(*BUILD, *select, *options))
+    return "\n".join(statements)
+
+
+def test_dbt_creates_tables_with_their_retention(created: str) -> None:
+    tables = re.findall(r"^create or replace table \S+`(\w+)`(.*?)select", created, re.M | re.S)
+    options = {name: re.findall(r"(\w*expiration\w*)=(.+)", text) for name, text in tables}
+    assert {name: found for name, found in options.items() if found} == {
         "base_randomuser__users": [("partition_expiration_days", "45")],
-        "loads": [],
         "users_are_not_rejected": [
             ("expiration_timestamp", "timestamp_add(current_timestamp(), interval 7 day)")
         ],
     }
 
 
+@pytest.mark.usefixtures("created")
 @pytest.mark.parametrize("keep", [KEEP, UNSET], ids=["set", "unset"])
 def test_operation_sets_retention_of_what_exists(
     sent: tuple[Run, list[str]], warehouse: Warehouse, keep: dict[str, int]
 ) -> None:
     run, statements = sent
-    restricted = f"{run.analytics}_restricted"
-    for dataset in (run.analytics, restricted, f"{run.analytics}_snapshots"):
-        warehouse.client.create_dataset(dataset)
-    failures = "users_are_not_rejected"
-    for table in ("base_randomuser__users", failures):
-        warehouse.rows(f"create table {restricted}.{table} as select 1 as users")
     statements.clear()
-    printed = passes(run("dbt", "run-operation", "apply_retention", "--vars", json.dumps(keep)))
+    variables = VARS if keep else ()
+    printed = passes(run("dbt", "run-operation", "apply_retention", *variables))
     altered = [" ".join(sql.split()) for sql in statements if sql.startswith("alter")]
-    days = {name: keep.get(name, "null") for name in KEEP}
+    restricted, days = f"{run.analytics}_restricted", {n: keep.get(n, "null") for n in KEEP}
     end = "timestamp_add(current_timestamp(), interval 7 day)" if keep else "null"
-    options = {
+    expected = {
         f"table {run.raw}.users": f"partition_expiration_days = {days['keep_raw_days']}",
         f"table {restricted}.base_randomuser__users": (
             f"partition_expiration_days = {days['keep_base_days']}"
         ),
-        f"table {restricted}.{failures}": f"expiration_timestamp = {end}",
+        f"table {restricted}.users_are_not_rejected": f"expiration_timestamp = {end}",
     }
     for dataset in (run.raw, run.analytics, restricted, f"{run.analytics}_snapshots"):
-        options[f"schema {dataset}"] = f"max_time_travel_hours = {days['time_travel_hours']}"
+        expected[f"schema {dataset}"] = f"max_time_travel_hours = {days['time_travel_hours']}"
     assert sorted(sql.replace("`", "") for sql in altered) == sorted(
         f"alter {name.replace(' ', f' {warehouse.project}.')} set options ({option})"
-        for name, option in options.items()
+        for name, option in expected.items()
     )
     for sql in altered:
         assert sql in printed
@@ -106,43 +121,35 @@ def test_operation_sets_retention_of_what_exists(
         ("time_travel_hours", 47, "must be 48, 72, 96, 120, 144 or 168; it is `47`"),
     ],
 )
-def test_operation_refuses_wrong_value(
-    sent: tuple[Run, list[str]], name: str, value: object, reason: str
+def test_operation_refuses_wrong_value_before_it_changes_anything(
+    warehouse: Warehouse, name: str, value: object, reason: str
 ) -> None:
-    run, statements = sent
-    done = run("dbt", "run-operation", "apply_retention", "--vars", json.dumps({name: value}))
-    assert done.returncode != 0
-    assert f"the var `{name}` {reason}" in done.stdout
-    assert not [sql for sql in statements if sql.startswith("alter")]
+    def run_query(sql: str) -> Any:
+        assert "alter" not in sql
+        return SimpleNamespace(columns=[[row[0] for row in warehouse.rows(sql)]])
+
+    base = {"model.randomuser.base_randomuser__users": SimpleNamespace(relation_name="base")}
+    context: dict[str, Any] = {
+        "graph": SimpleNamespace(nodes=base, sources={}),
+        "source": lambda *names: ".".join(names),
+        "run_query": run_query,
+    }
+    with pytest.raises(RefusedError, match=f"the var `{name}` {reason}"):
+        load_macros(variables={name: value}, **context).apply_retention()
 
 
-def test_full_refresh_keeps_what_has_expired(landed: Run, warehouse: Warehouse) -> None:
-    keep = ("--vars", json.dumps(KEEP | {"held_back_loads": "warn"}))
-    base = f"{landed.analytics}_restricted.base_randomuser__users"
-    expire = "delete from {} where load_id = '{}' and loaded_at < current_timestamp()"
-    unwanted = [changed_user(user(number), email="unwanted@x.org") for number in (2, 4)]
-    land(
-        landed,
-        warehouse,
-        Load("never built", NOW - timedelta(days=50), [user(9)]),
-        Load("unwanted", NOW - timedelta(minutes=30), unwanted),
-        # it has another version of a user who is only in the marts
-        Load("held back", NOW - timedelta(minutes=20), ["text", user(1)]),
-    )
-    warehouse.rows(expire.format(f"{landed.raw}.users", "never built"))
-    emails = f"select email from {landed.analytics}.users order by user_id"
-    first, third = ("ann@example.com",), ("ann@example.com",)
-    passes(landed(*BUILD_WITHOUT_TESTS, *keep))
-    assert warehouse.rows(emails) == [first, ("unwanted@x.org",), third, ("unwanted@x.org",)]
-
-    for table in (f"{landed.raw}.users", base):
-        warehouse.rows(expire.format(table, "old"))
-    passes(landed("ingest", "--set-aside", "unwanted"))
+@pytest.mark.usefixtures("created")
+def test_full_refresh_keeps_what_has_expired(run: Run, warehouse: Warehouse) -> None:
+    emails = f"select email from {run.analytics}.users order by user_id"
+    assert warehouse.rows(emails) == [(OLD,), (UNWANTED,), (OLD,), (UNWANTED,)]
+    for table in (f"{run.raw}.users", f"{run.analytics}_restricted.base_randomuser__users"):
+        warehouse.rows(EXPIRE.format(table, "old"))
+    passes(run("ingest", "--set-aside", "unwanted"))
     # what is still in base is merged anew
-    warehouse.rows(f"update {landed.analytics}.users set email = 'before' where true")
-    passes(landed(*BUILD, "--full-refresh", *keep))
-    assert warehouse.rows(emails) == [("before",), ("new@x.org",), third]
-    states = f"select load_id, state, users_accepted from {landed.analytics}.loads order by 1"
+    warehouse.rows(f"update {run.analytics}.users set email = 'before' where true")
+    passes(run(*BUILD, "--full-refresh", *VARS))
+    assert warehouse.rows(emails) == [("before",), (NEW,), (OLD,)]
+    states = f"select load_id, state, users_accepted from {run.analytics}.loads order by 1"
     assert warehouse.rows(states) == [
         ("held back", "held back", 1),
         ("never built", "expired", None),

@@ -52,44 +52,38 @@ def test_googlesql_and_embedded_bigquery_give_same_results(
     land_texts(run, tmp_path / "users.json", "odd", users)
     select = ("--select", "+users_match_documented_fields", "--indirect-selection", "cautious")
     passes(run(*BUILD, *select))
-    local = {name: read_compiled(tmp_path, name) for name in COLUMNS}
-    token = {"BIGQUERY_METHOD": "oauth-secrets", "DBT_ENV_SECRET_BIGQUERY_TOKEN": "unused"}
-    run("dbt", "compile", "--target", "prod", "--full-refresh", *select, **token)
+    compiled = {
+        name: next((tmp_path / "target/compiled").rglob(f"{name}.sql")).read_text()
+        for name in COLUMNS
+    }
     google = GoogleSQL({})
     for name, columns in COLUMNS.items():
-        sql = read_compiled(tmp_path, name)
         results: list[Row] = []
         for first in range(0, len(users), 100):
-            query = sql
-            tables = {
-                "base_randomuser__users": f"({read_compiled(tmp_path, 'base_randomuser__users')})",
-                "users": make_raw_users(users, first),
-                "loads": f"(select '{first}' as load_id, current_timestamp() as loaded_at)",
-                "documented_fields": documented_fields(),
-                "forgotten": "(select 'hash' as user_hash)",
-                "forgotten_key": "(select 'key' as key)",
-            }
+            query, base = compiled[name], f"({compiled['base_randomuser__users']})"
+            tables = {"base_randomuser__users": base} | make_tables(users, first)
             for table, rows in tables.items():
                 query = re.sub(rf"`[^`]*`\.`[^`]*`\.`{table}`", lambda _, rows=rows: rows, query)  # type: ignore[misc]
             results += google.evaluate(f"select {columns} from ({query})")
-        expected = warehouse.rows(f"select {columns} from ({local[name]})")
+        expected = warehouse.rows(f"select {columns} from ({compiled[name]})")
         assert distinct(results) == distinct(expected)
 
 
-def read_compiled(folder: Path, name: str) -> str:
-    (file,) = (folder / "target/compiled").rglob(f"{name}.sql")
-    return file.read_text()
-
-
-def make_raw_users(users: list[str], first: int) -> str:
-    """Return a query that gives 100 users as raw has them; GoogleSQL holds no tables."""
+def make_tables(users: list[str], first: int) -> dict[str, str]:
+    """Return queries that give the rows of tables, with 100 users; GoogleSQL holds no tables."""
     texts = ",\n".join(json.dumps(user) for user in users[first : first + 100])
-    return f"""
-        (select '{first}' as load_id, {first} + nth as record_index, '1.4' as api_version,
-            current_timestamp() as fetched_at, current_timestamp() as loaded_at,
-            text as payload
-        from unnest([{texts}]) as text with offset as nth)
-    """
+    return {
+        "users": f"""
+            (select '{first}' as load_id, {first} + nth as record_index, '1.4' as api_version,
+                current_timestamp() as fetched_at, current_timestamp() as loaded_at,
+                text as payload
+            from unnest([{texts}]) as text with offset as nth)
+        """,
+        "loads": f"(select '{first}' as load_id, current_timestamp() as loaded_at)",
+        "documented_fields": documented_fields(),
+        "forgotten": "(select 'hash' as user_hash)",
+        "forgotten_key": "(select 'key' as key)",
+    }
 
 
 def documented_fields() -> str:

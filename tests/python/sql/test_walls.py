@@ -1,177 +1,77 @@
 """Who may read the tables, as target prod tells BigQuery: grants and policy tags from vars."""
 
-import json
-import re
-from collections import defaultdict
-from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.commands import (
-    BUILD_WITHOUT_TESTS,
-    Run,
-    make_prod_settings,
-    make_settings,
-    passes,
+from support.macros import RefusedError, load_macros
+from support.sql_recorder import ANALYSTS, LEFT, SECURITY, TAGS, Recording
+
+PHASES = ("first", "incremental")
+READERS = {name: {ANALYSTS} for name in ("users", "locations", "loads", "users_history")}
+READERS |= {"logins": {SECURITY}}
+TAGGED = {"base_randomuser__users", "users", "logins", "locations"}
+
+
+def test_groups_may_read_marts_and_history_only(recording: Recording) -> None:
+    for phase in PHASES:
+        groups = recording.access[phase].groups
+        assert {table.split(".")[1]: names for table, names in groups.items()} == READERS
+
+
+def test_view_of_history_may_read_what_its_readers_may_not(recording: Recording) -> None:
+    for phase in PHASES:
+        authorized = {("analytics_of_prod_restricted", "users_history")}
+        assert recording.access[phase].authorized == authorized
+
+
+def test_group_that_is_no_reader_any_more_is_revoked_once(recording: Recording) -> None:
+    grants = [("grant", f'"{ANALYSTS}"')] * 4 + [("grant", f'"{SECURITY}"')]
+    assert sorted(recording.access["first"].changes) == grants
+    revokes = [("revoke", f'"{LEFT}"')] * 5
+    assert sorted(recording.access["incremental"].changes) == grants + revokes
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_build_tags_columns_of_a_class_in_tables(recording: Recording, phase: str) -> None:
+    nodes = {node["name"]: node for node in recording.manifest["nodes"].values()}
+    tags = {table.split(".")[1]: tags for table, tags in recording.access[phase].tags.items()}
+    assert {table for table, columns in tags.items() if any(columns.values())} == TAGGED
+    for table in TAGGED:
+        for name, column in nodes[table]["columns"].items():
+            tag = TAGS.get(column["config"]["meta"]["class"])
+            assert tags[table][name] == ([tag] if tag else [])
+    assert tags["logins"]["password"] == [TAGS["credential"]]
+
+
+@pytest.mark.parametrize(
+    ("target", "is_table", "variables", "is_tagged"),
+    [
+        ("prod", True, {"policy_tags": TAGS}, True),
+        ("prod", False, {"policy_tags": TAGS}, False),
+        ("dev", True, {"policy_tags": TAGS}, False),
+        ("prod", True, {}, False),
+    ],
 )
-from support.proxy import Request, proxy
-from support.sql_recorder import Recording
-from support.warehouse import Warehouse
-
-from local.__main__ import PROJECT, environment
-
-ANALYSTS, LEFT, JOINED = ("group:analysts@x.org", "group:left@x.org", "group:joined@x.org")
-SECURITY = "group:security@x.org"
-CREDENTIAL, PERSONAL = (f"projects/p/locations/us/taxonomies/1/policyTags/{n}" for n in (1, 2))
-VARS = {
-    "restricted_readers": [SECURITY],
-    "policy_tags": {"credential": CREDENTIAL, "personal": PERSONAL},
-}
-DCL = re.compile(
-    r"(grant|revoke) `roles/bigquery.dataViewer` on (?:table|view) (\S+) (?:to|from) (.+);"
-)
-
-Tags = dict[str, dict[str, list[str]]]  # table: {column: policy tags}
+def test_tags_are_for_tables_of_prod_if_the_var_is_set(
+    target: str, is_table: bool, variables: dict[str, Any], is_tagged: bool
+) -> None:
+    sent: list[Any] = []
+    dbt = SimpleNamespace(bigquery__alter_column_comment=lambda *sent_by: sent.append(sent_by))
+    phone: dict[str, Any] = {"config": {"meta": {"class": "personal"}}}
+    relation = SimpleNamespace(is_table=is_table)
+    macros = load_macros(target, variables, dbt=dbt)
+    macros.bigquery__alter_column_comment(relation, {"phone": phone})
+    tags = {"policy_tags": [TAGS["personal"]]} if is_tagged else {}
+    assert sent == [(relation, {"phone": phone | tags})]
 
 
-@dataclass
-class AccessControl:
-    """BigQuery's grants on tables, which the embedded BigQuery lacks."""
-
-    groups: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    statements: list[tuple[str, str, str]] = field(default_factory=list)  # verb, table, groups
-
-    def apply(self, request: Request) -> None:
-        """Apply the statement of a request; the embedded BigQuery gets a query in its place."""
-        if "OBJECT_PRIVILEGES" in request.sql:
-            ((dataset, table),) = re.findall(r'schema = "(.+)"\n.*name = "(.+)"', request.sql)
-            groups = sorted(self.groups[f"`{PROJECT}`.`{dataset}`.`{table}`"])
-            request.replace_sql(
-                "select 'roles/bigquery.dataViewer' as privilege_type, grantee "
-                f"from unnest(cast({groups} as array<string>)) as grantee"
-            )
-        elif statements := DCL.findall(request.sql):
-            self.statements += statements
-            for verb, table, names in statements:
-                change = set.update if verb == "grant" else set.difference_update
-                change(self.groups[table], json.loads(f"[{names}]"))
-            request.replace_sql("select 1")
+@pytest.mark.parametrize(("target", "readers"), [("prod", []), ("dev", [ANALYSTS])])
+def test_grants_are_for_prod_if_the_var_is_set(target: str, readers: list[str]) -> None:
+    assert load_macros(target, {"readers": readers}).grants_to("readers") == {}
 
 
-@dataclass
-class Build:
-    """What a build has told BigQuery."""
-
-    nodes: dict[str, dict[str, Any]]  # dbt's nodes, by their tables
-    groups: dict[str, set[str]]  # that may read each table
-    changes: list[tuple[str, str, str]]  # verb, table, groups
-    tags: Tags
-    authorized: set[tuple[str, str]]  # dataset, view that may read it
-
-    def by_name(self, tables: dict[str, Any]) -> dict[str, Any]:
-        """Return values of tables by the names of their nodes."""
-        return {self.nodes[table]["name"]: value for table, value in tables.items()}
-
-
-@pytest.fixture(scope="module")
-def builds(
-    warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> list[Build]:
-    """A build that creates the tables, and one that merges into them and has other readers."""
-    folder, access, builds = tmp_path_factory.mktemp("walls"), AccessControl(), []
-    with proxy(warehouse.url) as served:
-        served.before = access.apply
-        settings = make_settings(folder) | make_prod_settings(folder, served.url)
-        run = Run(environment(served.url, RANDOMUSER_URL=api_url) | settings)
-        for readers in ([ANALYSTS, LEFT], [ANALYSTS, JOINED]):
-            passes(run("ingest", "--users", "20"))
-            served.requests.clear()
-            access.statements.clear()
-            passes(run(*BUILD_WITHOUT_TESTS, "--vars", json.dumps(VARS | {"readers": readers})))
-            manifest = json.loads((folder / "target/manifest.json").read_text())
-            nodes = {node.get("relation_name"): node for node in manifest["nodes"].values()}
-            groups = {table: set(names) for table, names in access.groups.items()}
-            changes = access.statements.copy()
-            tags, authorized = read_tags(served.requests), read_authorized_views(served.requests)
-            builds.append(Build(nodes, groups, changes, tags, authorized))
-    return builds
-
-
-def read_tags(requests: list[Request]) -> Tags:
-    """Return the policy tags of each table whose columns were updated."""
-    tags = Tags()
-    for request in requests:
-        if request.method == "PATCH" and "schema" in request.json:
-            name = re.sub(
-                r".*/projects/(.+)/datasets/(.+)/tables/(\w+).*", r"`\1`.`\2`.`\3`", request.path
-            )
-            fields = request.json["schema"]["fields"]
-            tags[name] = {f["name"]: f.get("policyTags", {}).get("names", []) for f in fields}
-    return tags
-
-
-def read_authorized_views(requests: list[Request]) -> set[tuple[str, str]]:
-    """Return the datasets whose access was updated, each with a view that may read it."""
-    return {
-        (request.path.split("/datasets/")[1].split("?")[0], entry["view"]["tableId"])
-        for request in requests
-        if request.method == "PATCH" and "access" in (request.json or {})
-        for entry in request.json["access"]
-        if "view" in entry
-    }
-
-
-def test_groups_may_read_marts_and_history_only(builds: list[Build]) -> None:
-    created, merged = builds
-    for build, readers in ((created, {ANALYSTS, LEFT}), (merged, {ANALYSTS, JOINED})):
-        assert build.by_name(build.groups) == {
-            "users": readers,
-            "locations": readers,
-            "loads": readers,
-            "users_history": readers,
-            "logins": {SECURITY},
-        }
-
-
-def test_view_of_history_may_read_what_its_readers_may_not(builds: list[Build]) -> None:
-    authorized = {re.sub(r"_[0-9a-f]{12}", "", ".".join(pair)) for pair in builds[0].authorized}
-    assert authorized == {"analytics_restricted.users_history"}
-
-
-def test_group_that_is_no_reader_any_more_is_revoked_once(builds: list[Build]) -> None:
-    assert sorted((verb, groups) for verb, _, groups in builds[1].changes) == [
-        *4 * [("grant", f'"{JOINED}"')],
-        *4 * [("revoke", f'"{LEFT}"')],
-    ]
-
-
-def test_every_build_tags_columns_of_a_class_in_tables(builds: list[Build]) -> None:
-    for build in builds:
-        tagged = {table: tags for table, tags in build.tags.items() if any(tags.values())}
-        assert set(build.by_name(tagged)) == {
-            "base_randomuser__users",
-            "users",
-            "logins",
-            "locations",
-        }
-        for table, tags in tagged.items():
-            columns = build.nodes[table]["columns"]
-            classes = {name: column["config"]["meta"]["class"] for name, column in columns.items()}
-            tag_of = {"credential": [CREDENTIAL], "personal": [PERSONAL], "public": []}
-            assert tags == {name: tag_of[classes[name]] for name in tags}
-    logins = builds[1].by_name(builds[1].tags)["logins"]
-    assert logins["password"] == [CREDENTIAL] and logins["load_id"] == []
-
-
-def test_without_vars_nothing_is_asked_or_granted(recording: Recording) -> None:
-    assert recording.manifest["nodes"]["model.randomuser.users"]["config"]["grants"] == {}
-    for statement in recording.statements:
-        assert not re.search(r"OBJECT_PRIVILEGES|grant|revoke", statement.sql), statement.sql
-
-
-def test_reader_that_is_no_group_is_refused(run: Run) -> None:
-    reader = "user:ann@x.org"
-    done = run("dbt", "parse", "--vars", json.dumps({"restricted_readers": [reader]}))
-    assert done.returncode == 2
-    assert "the var `restricted_readers` must be a list of groups" in done.stdout
-    assert f"it has `{reader}`" in done.stdout
+def test_reader_that_is_no_group_is_refused() -> None:
+    macros = load_macros(variables={"restricted_readers": ["user:ann@x.org"]})
+    with pytest.raises(RefusedError, match=r"`restricted_readers` must .* `user:ann@x.org`"):
+        macros.grants_to("restricted_readers")

@@ -72,10 +72,12 @@ class ColumnClasses:
 
     def _find_too_low(self) -> Iterator[str]:
         for node in self.tables.values():
-            # Base decides the class of what it parses from the payload.
-            if node["resource_type"] not in ("model", "snapshot") or "base" in node["fqn"]:
+            if node["resource_type"] not in ("model", "snapshot"):
                 continue
             origins = self.trace(node["compiled_code"])
+            if "base" in node["fqn"]:  # it decides which fields of a payload are credentials
+                lower = {"credential": "personal"}
+                origins = {column: lower.get(origin, origin) for column, origin in origins.items()}
             if node["resource_type"] == "snapshot":  # dbt makes this hash from the key
                 origins["dbt_scd_id"] = origins[node["config"]["unique_key"]]
             for column, origin in origins.items():

@@ -4,7 +4,6 @@ It parses and type-checks statements in the order in which they were sent, and a
 views that they create to its catalog. googlesql.toml lists the features of BigQuery.
 """
 
-import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from support.commands import ROOT
 from support.sql_recorder import Statement
 from wasmtime import Engine, Module, WasmtimeError
 from zetasql.core import wasm_client
@@ -33,21 +31,6 @@ Columns = dict[str, Any]  # column name: GoogleSQL's type, a protocol buffer
 
 class RefusedError(Exception):
     """GoogleSQL refused a statement; the message says where and why."""
-
-    def __init__(self, statement: Statement, error: str) -> None:
-        """Name the file, its line if the text is in it once, and the position in the statement."""
-        match = re.fullmatch(r"(.*?)(?: \[at (\d+):(\d+)\])?", error.strip(), re.DOTALL)
-        assert match
-        self.error, line, column = match[1], int(match[2] or 1), int(match[3] or 1)
-        text = statement.sql.splitlines()[line - 1].strip()
-        file = ROOT / statement.file
-        lines = [line.strip() for line in file.read_text().splitlines()] if file.is_file() else []
-        file_line = f":{lines.index(text) + 1}" if lines.count(text) == 1 else ""
-        super().__init__(
-            f"{statement.file}{file_line}: {self.error}\n"
-            f"    at {line}:{column} of the statement "
-            f"({statement.phase}, {statement.node_id or 'Python'}): {text}"
-        )
 
 
 class GoogleSQL:
@@ -104,7 +87,9 @@ class GoogleSQL:
             )
         except ServerError as error:
             # its `message` has only the first line, without the position
-            raise RefusedError(statement, error.raw_error.partition("Message: ")[2]) from None
+            reason = error.raw_error.partition("Message: ")[2].strip()
+            name = f"{statement.node_id or statement.command}, {statement.phase}"
+            raise RefusedError(f"{name}: {reason} in:\n{statement.sql}") from None
         node = dict(_fields(response.resolved_statement))
         if "column_definition_list" not in node:
             outputs = node.get("output_column_list", [])
@@ -125,37 +110,6 @@ class GoogleSQL:
             tuple(cell.string_value if cell.HasField("string_value") else None for cell in row.cell)
             for row in response.content.table_data.row
         ]
-
-
-def find_errors(
-    google: GoogleSQL, statements: list[Statement], unchecked: list[dict[str, str]]
-) -> list[str]:
-    """Check statements in their order, and return their errors and those of `unchecked`.
-
-    A refused `create` ends the check, because later statements may read what it creates.
-    """
-    errors, needed = [], []
-    for statement in statements:
-        try:
-            google.check(statement)
-        except RefusedError as error:
-            entries = [
-                entry
-                for entry in unchecked
-                if entry["statement"] in statement.sql and entry["error"] in error.error
-            ]
-            needed += entries
-            if not entries:
-                errors.append(str(error))
-                if re.search(r"^\s*create ", statement.sql, re.IGNORECASE | re.MULTILINE):
-                    return errors
-    for entry in unchecked:
-        if entry not in needed:
-            errors.append(f"{entry}: no statement needs this entry any more, remove it")
-        bigquery_docs = r"https://(docs\.)?cloud\.google\.com/bigquery/"
-        if not (re.match(bigquery_docs, entry["documentation"]) and entry["reason"]):
-            errors.append(f"{entry}: the entry has no reason, or no documentation of BigQuery")
-    return errors
 
 
 def _add_table(catalog: Any, path: list[str], columns: Columns) -> None:

@@ -1,25 +1,29 @@
 """Records all SQL that the project sends to BigQuery for target prod.
 
 The project's commands run twice against the embedded BigQuery: first on an empty warehouse, then
-incrementally. A proxy records every request as it was sent, before the embedded BigQuery changes
-anything.
+incrementally. A proxy records every request as it was sent, before anything changes it.
 """
 
 import json
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from google.cloud.bigquery import ScalarQueryParameter
+from support.access_control import AccessControl
 from support.commands import Run, make_prod_settings
 from support.proxy import proxy
 
 from local.__main__ import environment
 
-# Unit tests have no incremental form. With fixed load ids the users are always the same. The vars
-# are those of the schedule.
-VARS = '--vars {"load_interval":"hour"}'
+ANALYSTS, SECURITY, LEFT = "group:analysts@x.org", "group:security@x.org", "group:left@x.org"
+TAGS = {name: f"projects/p/locations/us/policyTags/{name}" for name in ("credential", "personal")}
+SETTINGS = {"load_interval": "hour", "policy_tags": TAGS}
+SETTINGS |= {"readers": [ANALYSTS], "restricted_readers": [SECURITY]}
+VARS = "--vars " + json.dumps(SETTINGS, separators=(",", ":"))
+# Unit tests have no incremental form. With fixed load ids the users are always the same.
 COMMANDS = {
     "first": [
         "ingest --users 50 --load-id 2026-01-01T00:00:00+00:00",
@@ -33,23 +37,25 @@ COMMANDS = {
         f"dbt build --exclude-resource-type unit_test {VARS}",
         "publish history",
         "publish csv",
-        "publish csv --with-secrets",
-        "publish csv --for-spreadsheets",
+        "publish csv --with-secrets --for-spreadsheets",
         "publish report",
         "publish report --html",
         "publish alert",
+    ],
+    "forgetting": [  # local: the embedded BigQuery lacks the options of datasets
+        'dbt --no-write-json run-operation forget_users --target local --args {"user_ids":["a"]}'
     ],
 }
 
 
 @dataclass
 class Statement:
-    """A statement as sent, with its parameters and its origin in the project."""
+    """A statement as sent, with its parameters and its origin."""
 
     sql: str
     parameters: list[ScalarQueryParameter] = field(default_factory=list)
-    file: str = ""  # such as models/marts/users.sql; the command if dbt has no file for it
-    phase: str = ""  # "first" or "incremental"
+    command: str = ""  # such as `publish csv`
+    phase: str = ""  # of COMMANDS
     node_id: str | None = None  # dbt's id of the model, test, ...; None without dbt
     labels: dict[str, str] = field(default_factory=dict)  # of its job
 
@@ -61,14 +67,16 @@ class Recording:
     statements: list[Statement] = field(default_factory=list)
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # name: {column: type}
     manifest: dict[str, Any] = field(default_factory=dict)  # dbt's
+    access: dict[str, AccessControl] = field(default_factory=dict)  # after each phase
+    script: str = ""  # by which users are forgotten
     failed: str = ""  # the output of the command that failed, which was the last
 
 
 def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
     """Run the commands against an empty warehouse, with their files in `folder`."""
-    recording = Recording()
+    recording, access = Recording(), AccessControl()
     with proxy(warehouse_url) as served:
-        url, sent = served.url, served.requests
+        served.before, url, sent = access.apply, served.url, served.requests
         variables = environment(url, RANDOMUSER_URL=api_url) | make_prod_settings(folder, url)
         variables |= {
             "RAW_DATASET": "raw_of_prod",
@@ -80,6 +88,10 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
             "LOAD_ID": "2026-01-01T01:00:00+00:00 */",  # which would end dbt's comment
         }
         for phase, commands in COMMANDS.items():
+            access.changes.clear()
+            access.tags.clear()
+            for table in access.groups:  # as if the var `readers` had been another
+                access.groups[table] = {LEFT}
             for command in commands:
                 sent.clear()
                 done = Run(variables)(*command.split())
@@ -91,6 +103,7 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
                 if done.returncode:
                     recording.failed = f"{command}: {done.stdout}{done.stderr}"
                     return recording
+            recording.access[phase] = deepcopy(access)
     return recording
 
 
@@ -100,13 +113,16 @@ def _record_request(
     """Add to the recording the statement of a request, or the table that it creates or loads."""
     job = request.get("configuration", {})
     query = job.get("query", request)  # a body of jobs.insert or of jobs.query
-    if sql := query.get("query"):
+    sql = query.get("query")
+    if sql and "begin transaction;" in sql:
+        recording.script = sql
+    elif sql and "roles/bigquery" not in sql:  # of AccessControl
         parameters = [_read_parameter(each) for each in query.get("queryParameters", [])]
         comment = re.match(r'/\* .*?"node_id": "([^"]+)"', sql)
         node_id = comment[1] if comment else None
-        file = _dbt_file(recording.manifest, node_id) or command.partition(" --users")[0]
         labels = job.get("labels", request.get("labels", {}))
-        recording.statements.append(Statement(sql, parameters, file, phase, node_id, labels))
+        name = command.partition(" --users")[0]
+        recording.statements.append(Statement(sql, parameters, name, phase, node_id, labels))
     load = job.get("load", request)
     table = load.get("destinationTable") or load.get("tableReference")
     if table and "schema" in load:
@@ -121,12 +137,3 @@ def _read_parameter(sent: dict[str, Any]) -> ScalarQueryParameter:
     if element := sent["parameterType"].get("arrayType"):
         return ScalarQueryParameter(sent["name"], f"ARRAY<{element['type']}>", None)
     return ScalarQueryParameter.from_api_repr(sent)
-
-
-def _dbt_file(manifest: dict[str, Any], node_id: str | None) -> str:
-    if node_id in manifest.get("unit_tests", {}):  # it sends the model's SQL with other rows
-        node_id = manifest["unit_tests"][node_id]["depends_on"]["nodes"][0]
-    for kind in ("nodes", "sources"):
-        if node_id in manifest.get(kind, {}):
-            return str(manifest[kind][node_id]["original_file_path"])
-    return ""

@@ -106,7 +106,7 @@ def test_pull_request_builds_only_changed_models_without_production(
 
         # An override of dbt's macro, which `state:modified` does not see.
         macro = PullRequest(
-            run, served.url, tmp_path / "macro", "macros/bigquery__get_merge_sql.sql"
+            run, served.url, tmp_path / "macro", "macros/incremental/bigquery__get_merge_sql.sql"
         )
         listed = macro.step(BUILD, "ls --resource-type model --output name")
         assert set(listed.split()) >= MODELS

@@ -1,8 +1,4 @@
 {% macro forget_users(user_ids, dry_run=false) %}
-    {#-
-        Deletes users from all tables of the project, and keeps a hash of each, by which the loader
-        leaves them out. It prints a receipt without the ids.
-    -#}
     {%- if not user_ids or user_ids is string or user_ids is mapping or user_ids is not sequence
         or user_ids | reject('string') | list or '' in user_ids | map('trim') -%}
         {{ exceptions.raise_compiler_error(

@@ -1,9 +1,4 @@
 {% macro apply_retention() %}
-    {#-
-        `dbt run-operation apply_retention`: sets how long BigQuery keeps rows, stored failures and
-        deleted rows, and prints each statement. BigQuery's default comes back for a var that is not
-        set. It is needed for what exists, and for raw; tables that dbt creates have their options.
-    -#}
     {%- set options = {} -%}
     {%- set base = graph.nodes['model.randomuser.base_randomuser__users'].relation_name -%}
     {%- set tables = {'keep_raw_days': source('randomuser', 'users'), 'keep_base_days': base} -%}

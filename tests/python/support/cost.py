@@ -25,7 +25,6 @@ USERS, USERS_AN_HOUR, RUNS_A_MONTH = (10**4, 10**6, 10**8), 5_000, 730
 WINDOW_HOURS = 7  # that a run reads: 6 of the look-back and 1 since the last run
 MINIMUM_BYTES, BYTES_PER_DOLLAR = 10 * 2**20, 2**40 / 6.25  # the minimum: per table and statement
 TOTAL = "**a run**"
-BUILT = ("model ", "snapshot ", "seed ", "tests of ")  # the lines of `dbt build`
 
 
 @dataclass
@@ -90,9 +89,7 @@ def _query(tree: exp.Expr) -> Any:
     if not isinstance(tree, exp.Merge):
         raise NotImplementedError(f"unknown kind of statement: {tree.sql('bigquery')[:200]}")
     source, clauses = tree.args["using"], tree.args["whens"].copy()
-    for clause in list(
-        clauses.find_all(exp.Insert, exp.Update)
-    ):  # their target columns are not read
+    for clause in [*clauses.find_all(exp.Insert, exp.Update)]:  # target columns are not read
         clause.set("this", None)
         clause.set("expressions", [assignment.expression for assignment in clause.expressions])
     columns = {(col.table or source.alias, col.name) for col in clauses.find_all(exp.Column)}
@@ -131,11 +128,8 @@ def estimate_bytes(
     labelled: Iterable[tuple[str, str, Any]], tables: Mapping[str, Any], client: Client
 ) -> tuple[Counter[str], Counter[tuple[str, int]], dict[str, set[str]]]:
     """Return for each line its statements, its bytes (for each of USERS) and its full scans."""
-    estimator, statements, billed = (
-        ScanEstimator(tables),
-        Counter[str](),
-        Counter[tuple[str, int]](),
-    )
+    estimator, statements = ScanEstimator(tables), Counter[str]()
+    billed = Counter[tuple[str, int]]()
     full_scans, sizes = defaultdict[str, set[str]](set), dict[str, dict[str, float]]()
     for line, sql, parameters in labelled:
         statements.update([line, TOTAL] if line else [])
@@ -159,26 +153,6 @@ def estimate_bytes(
     return statements, billed, full_scans
 
 
-def draw_table(
-    labelled: Iterable[tuple[str, str, Any]], tables: Mapping[str, Any], client: Client
-) -> tuple[str, dict[str, float]]:
-    """Return the body of the table in docs/cost.md, and the bytes of a build by number of users.
-
-    `labelled`: the table's lines, each with its SQL and parameters.
-    """
-    statements, billed, full_scans = estimate_bytes(labelled, tables, client)
-    body, of_build = "", dict.fromkeys((f"10{power} users" for power in "⁴⁶⁸"), 0.0)
-    for line in sorted(statements, key=lambda line: (-billed[line, USERS[-1]], line)):
-        monthly = (billed[line, users] / BYTES_PER_DOLLAR * RUNS_A_MONTH for users in USERS)
-        dollars = "".join(f" {amount:,.2f} |" for amount in monthly)
-        scanned = ", ".join(sorted(full_scans[line]))
-        body += f"| {line} | {statements[line]} | {scanned} |{dollars}\n"
-        if line.startswith(BUILT):
-            for name, users in zip(of_build, USERS, strict=True):
-                of_build[name] += billed[line, users]
-    return body, of_build
-
-
 def column_sizes(client: Client, name: str) -> dict[str, float]:
     """Return the average bytes of each column of a table, and of a row as `*`."""
     sizes = []
@@ -186,6 +160,6 @@ def column_sizes(client: Client, name: str) -> dict[str, float]:
         is_text = column.field_type in ("STRING", "JSON")  # other types have 8 bytes
         size = f"byte_length(to_json_string({column.name}))" if is_text else "8"
         sizes.append(f"ifnull(avg(if({column.name} is null, 0, {size})), 0) as {column.name}")
-    sql = f"select {', '.join(sizes)} from `{name}`"  # noqa: S608
+    sql = f"select {', '.join(sizes)} from `{name}`"
     widths: dict[str, float] = dict(next(iter(client.query_and_wait(sql))))
     return widths | {"*": sum(widths.values())}
