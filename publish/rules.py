@@ -29,7 +29,7 @@ from publish.run_rules import (
     find_runs,
     find_stale_sources,
 )
-from publish.state import State
+from publish.state import NOT_BUILT, State
 
 USUAL_BUILDS = 5  # fewer earlier builds are not enough to say what is usual
 # Effects with their causes: kind and name; without a name, all of the kind.
@@ -44,7 +44,7 @@ _CAUSES = {
 def find_missing_tables(state: State) -> Iterator[Finding]:
     """Yield whether raw and the marts exist, once dbt has run."""
     for table, rows in state.sizes.values() if state.runs.nodes else ():
-        found, text = (ERROR, " does not exist") if rows is None else (OK, "")
+        found, text = (ERROR, " does not exist") if rows == NOT_BUILT else (OK, "")
         to_do = "`dbt build` makes a mart again, `python -m ingest` raw."
         yield Finding("table", table, found, f"table `{table}`{text}", state.now, to_do=to_do)
 

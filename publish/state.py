@@ -16,6 +16,7 @@ from ingest.warehouse import Warehouse
 from publish import MARTS
 from publish.runs import DAYS, Runs, read_runs
 
+NOT_BUILT = "not built"
 # Loads that have users in raw and no row in the ledger, and those of `known` that have one. A load
 # that began to land a moment ago may still write its row.
 _UNFINISHED = r"""
@@ -79,8 +80,8 @@ class State:
 
     now: datetime
     runs: Runs = field(default_factory=Runs)
-    # The full name of raw and of each mart, and its number of rows; None: it does not exist.
-    sizes: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    # The full name of raw and of each mart, and its number of rows or NOT_BUILT.
+    sizes: dict[str, tuple[str, int | str]] = field(default_factory=dict)
     unfinished: list[Any] = field(default_factory=list)  # rows of _UNFINISHED
     decided: list[Any] = field(default_factory=list)  # rows of _DECIDED
     builds: list[Any] = field(default_factory=list)  # rows of _BILLED, the last build first
@@ -108,7 +109,7 @@ def read_state(
         if (node := state.runs.nodes.get(f"model.randomuser.{name}"))
     }
     for name, table in tables.items():
-        state.sizes[name] = table, None
+        state.sizes[name] = table, NOT_BUILT
         with suppress(NotFound):
             state.sizes[name] = table, warehouse.client.get_table(table).num_rows  # free of charge
     loads = "\n".join(known)
@@ -118,8 +119,8 @@ def read_state(
         state.unfinished = warehouse.query(
             _UNFINISHED, known=loads, since=earliest, seconds=seconds
         )
-    mart, count = state.sizes.get("loads", ("", None))
-    if count is not None:
+    mart, count = state.sizes.get("loads", ("", NOT_BUILT))
+    if count != NOT_BUILT:
         state.decided = warehouse.query(_DECIDED.format(mart=mart), known=loads)
         builds = _BILLED.format(mart=mart, runs=f"{warehouse.dataset}.runs", days=DAYS)
         state.builds = warehouse.query(builds)

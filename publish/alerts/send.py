@@ -68,8 +68,7 @@ def send_alert(settings: AlertSettings) -> str:
         if not webhook:
             raise
         reason = f"BigQuery refused or did not answer ({type(error).__name__})"
-        if isinstance(error, LandingError):
-            reason = str(error)
+        reason = str(error) if isinstance(error, LandingError) else reason
         text = f"{reason}: nothing else could be checked"
         failed = find_failed_tasks(State(now, tasks=tasks, load_id=settings.alert_load_id))
         outage = [Finding("warehouse", "", ERROR, text, now)]

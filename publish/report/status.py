@@ -10,9 +10,7 @@ from publish.findings import ERROR, OK, Finding, plural
 from publish.rules import find_all
 from publish.run_rules import describe_newest_load
 from publish.runs import Result
-from publish.state import State, read_state
-
-NOT_BUILT = "not built"
+from publish.state import NOT_BUILT, State, read_state
 
 
 @dataclass
@@ -69,10 +67,7 @@ def read_status(warehouse: Warehouse, retry_seconds: float) -> Status:
     state = read_state(warehouse, retry_seconds)
     problems = [finding for finding in find_all(state) if finding.state != OK]
     problems.sort(key=lambda problem: (problem.state != ERROR, problem.key))
-    tables: dict[str, tuple[str, int | str]] = {
-        name: (table, NOT_BUILT if rows is None else rows)
-        for name, (table, rows) in state.sizes.items()
-    }
+    tables = dict(state.sizes)
     if "loads" in tables:
         loads, rejected = tables.pop("loads")
         if rejected != NOT_BUILT:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
@@ -17,24 +18,21 @@ from support.warehouse import Warehouse
 from local.__main__ import PROJECT, environment
 from publish.__main__ import _build_parser
 from publish.runs import define_table
+from publish.tables import start_append
 
-NAMES = ["locations.csv", "logins.csv", "users.csv"]
-# Of each mart: its columns with their types and classes, the first one is the key; and its rows.
+KEYS = {"locations": "location_id", "logins": "login_uuid", "users": "user_id"}
+NAMES = [f"{mart}.csv" for mart in KEYS]
+CLASSES = {"password": "secret", "first_name": "personal"}  # the other columns are public
+# The rows of each mart.
 MARTS = {
-    "users": (
-        "user_id string public, title string public, first_name string personal, "
-        "last_name string personal, registered_at timestamp public",
-        """('1', '', '=1+1', 'a "b"\\nc', timestamp '2020-05-31 23:59:59'),
-        ('2', null, '@a', '+1', timestamp '1990-05-31 23:59:59.999')""",
-    ),
-    "logins": (
-        "login_uuid string public, password string secret",
-        "('1', 'secret1'), ('2', 'secret2')",
-    ),
-    "locations": (
-        "location_id string public, timezone_offset string public, latitude float64 personal",
-        "('1', '-3:30', -21.6687), ('2', '+5:45', 53.7805)",
-    ),
+    "users": """
+        select '1' as user_id, '' as title, '=1+1' as first_name, 'a "b"\\nc' as last_name,
+        timestamp '2020-05-31 23:59:59' as registered_at
+        union all select '2', null, '@a', '+1', timestamp '1990-05-31 23:59:59.999'""",
+    "logins": "select '1' as login_uuid, 'secret1' as password union all select '2', 'secret2'",
+    "locations": """
+        select '1' as location_id, '-3:30' as timezone_offset, cast(-21.6687 as float64) as latitude
+        union all select '2', '+5:45', 53.7805""",
 }
 
 
@@ -43,22 +41,22 @@ def run(warehouse: Warehouse, tmp_path: Path) -> Run:
     """Run commands on small marts that dbt is said to have built."""
     run = Run(environment(warehouse.url) | make_settings(tmp_path / "dbt"))
     run.environment["EXPORT_DIR"] = str(tmp_path / "csv")
+    client, results = warehouse.client, []
     for dataset in (run.raw, run.analytics):
-        warehouse.client.create_dataset(dataset)
-    warehouse.client.create_table(define_table(f"{PROJECT}.{run.raw}.runs"))
-    for name, (text, rows) in MARTS.items():
-        columns = [column.split() for column in text.split(", ")]
-        table = f"{run.analytics}.{name}"
-        fields = ", ".join(" ".join(column[:2]) for column in columns)
-        warehouse.rows(f"create table {table} ({fields})")
-        warehouse.rows(f"insert into {table} values {rows}")
-        classes = {column: others for column, *others in columns}
-        details = json.dumps({"key": columns[0][0], "columns": classes})
-        warehouse.rows(
-            f"insert into {run.raw}.runs (invocation_id, command, node, status, ended_at, relation,"
-            f" details) values ('a', 'build', 'model.randomuser.{name}', 'success', "
-            f"current_timestamp(), '{PROJECT}.{table}', '{details}')"
-        )
+        client.create_dataset(dataset)
+    for name, sql in MARTS.items():
+        table = f"{PROJECT}.{run.analytics}.{name}"
+        warehouse.rows(f"create table `{table}` as {sql}")
+        columns = {
+            column.name: [column.field_type.lower(), CLASSES.get(column.name, "public")]
+            for column in client.get_table(table).schema
+        }
+        details = json.dumps({"key": KEYS[name], "columns": columns})
+        result = {"invocation_id": "a", "command": "build", "node": f"model.randomuser.{name}"}
+        result |= {"status": "success", "ended_at": datetime.now(UTC).isoformat()}
+        results.append(result | {"relation": table, "details": details})
+    runs = client.create_table(define_table(f"{PROJECT}.{run.raw}.runs"))
+    start_append(client, runs, results).result()
     return run
 
 
@@ -86,7 +84,7 @@ def list_names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-def mode(file: Path) -> int:
+def get_mode(file: Path) -> int:
     return file.stat().st_mode & 0o777
 
 
@@ -126,15 +124,15 @@ def test_files_are_of_one_moment(
 
     def change(request: Request) -> None:
         if ".logins`" in request.sql:
-            for mart, (columns, _) in MARTS.items():
-                table, key = f"{run.analytics}.{mart}", columns.split()[0]
+            for mart, key in KEYS.items():
+                table = f"{run.analytics}.{mart}"
                 row = f"select * replace ('new' as {key}) from {table} limit 1"
                 warehouse.rows(f"insert into {table} {row}")
                 warehouse.rows(f"create or replace table {table} as select * from {table}")
 
     served.before = change
     passes(run("publish", "csv"))
-    keys = [[next(iter(row.values())) for row in read(folder / name)] for name in NAMES]
+    keys = [[row[key] for row in read(folder / f"{mart}.csv")] for mart, key in KEYS.items()]
     assert keys == [["1", "2"]] * 3
 
 
@@ -152,7 +150,7 @@ def test_two_runs_take_turns(run: Run, served: Proxy, folder: Path) -> None:
         assert output.count("Wrote 2 rows") == 3
     assert list_names(folder) == NAMES
     assert "password" not in (folder / "logins.csv").read_text()
-    assert mode(folder / "logins.csv") == mode(folder / "users.csv")
+    assert get_mode(folder / "logins.csv") == get_mode(folder / "users.csv")
 
 
 def test_killed_run_leaves_nothing(run: Run, served: Proxy, folder: Path) -> None:
@@ -160,13 +158,13 @@ def test_killed_run_leaves_nothing(run: Run, served: Proxy, folder: Path) -> Non
     process = run.start("publish", "csv", "--with-secrets")
     assert arrived.wait(60)
     [unfinished] = folder.rglob("*logins*")
-    assert mode(unfinished) == 0o600 and "secret1" in unfinished.read_text()
+    assert get_mode(unfinished) == 0o600 and "secret1" in unfinished.read_text()
     process.kill()
     process.communicate()
     go.set()
     assert not {*NAMES}.intersection(list_names(folder))
     passes(run("publish", "csv", "--with-secrets"))
-    assert list_names(folder) == NAMES and mode(folder / "logins.csv") == 0o600
+    assert list_names(folder) == NAMES and get_mode(folder / "logins.csv") == 0o600
 
 
 def test_full_disk_is_named_and_files_stay(run: Run, folder: Path) -> None:

@@ -19,8 +19,6 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 WHOLE = [Result("build", "success", NOW), Result("source freshness", "success", NOW)]
 LATER = Result("build", "success", NOW + HOUR)
 NO_RESULTS = "left no results: it was killed, or could not read the project or use BigQuery"
-OF_TASK = "task `build` of load `1` failed"
-BUILD_FAILED = {"tasks": {"build": "failed"}, "load_id": "1"}
 MODEL_FAILED = "error: model `a` was not built: dbt's log says why"
 HELD_BACK_TEST = "test.randomuser.loads_have_few_rejected_users"
 HELD_BACK = SimpleNamespace(
@@ -145,32 +143,20 @@ def test_held_back_load_has_the_severity_of_its_test(status: str, state: str) ->
 
 
 @pytest.mark.parametrize(
-    ("result", "lines"),
+    ("result", "text", "is_cause"),
     [
-        (
-            make_result("model.a", "error", load_id="1"),
-            [f"{MODEL_FAILED}; because of that {OF_TASK}"],
-        ),
-        (
-            make_none("build"),
-            [f"error: `dbt build` {NO_RESULTS}; because of that {OF_TASK}"],
-        ),
-        (
-            make_none(""),
-            [f"error: a command of dbt {NO_RESULTS}; because of that {OF_TASK}"],
-        ),
-        (  # a warning fails no task
-            make_result("test.a.1", "warn", load_id="1"),
-            [f"error: {OF_TASK}: its log says why", "warning: test `a` warns"],
-        ),
-        (  # of an earlier load
-            make_result("model.a", "error", load_id="0"),
-            [MODEL_FAILED, f"error: {OF_TASK}: its log says why"],
-        ),
+        (make_result("model.a", "error", load_id="1"), MODEL_FAILED, True),
+        (make_none("build"), f"error: `dbt build` {NO_RESULTS}", True),
+        (make_none(""), f"error: a command of dbt {NO_RESULTS}", True),
+        (make_result("model.a", "error", load_id="0"), MODEL_FAILED, False),  # of an earlier load
+        (make_result("test.a.1", "warn", load_id="1"), "warning: test `a` warns", False),
     ],
 )
-def test_effect_is_named_by_its_cause_alone(result: Result, lines: list[str]) -> None:
-    assert find_lines(result, **BUILD_FAILED) == lines
+def test_effect_is_named_by_its_cause_alone(result: Result, text: str, is_cause: bool) -> None:
+    task = "task `build` of load `1` failed"
+    alone = [f"error: {task}: its log says why", text]
+    lines = find_lines(result, tasks={"build": "failed"}, load_id="1")
+    assert sorted(lines) == ([f"{text}; because of that {task}"] if is_cause else sorted(alone))
 
 
 def test_task_explains_why_nothing_was_built() -> None:
