@@ -89,19 +89,28 @@ def test_warning_has_row_count_and_table_but_no_user(
 
 def test_failed_model_names_what_it_stopped_and_recovers(alert_host: AlertHost) -> None:
     stopped = ["loads", "locations", "users", "users_history"]
-    alert_host.record(
-        where=f"regexp_contains(node, r'randomuser\\.({'|'.join(stopped)}|base_.*)$')",
-        status=f"if(node = '{BASE}', 'error', 'skipped')",
-        details=f"""if(node = '{BASE}', details, '{{"causes": ["{BASE}"]}}')""",
-        load_id="'05:00'",
-    )
+
+    def record_failure() -> None:
+        alert_host.record(
+            where=f"regexp_contains(node, r'randomuser\\.({'|'.join(stopped)}|base_.*)$')",
+            status=f"if(node = '{BASE}', 'error', 'skipped')",
+            details=f"""if(node = '{BASE}', details, '{{"causes": ["{BASE}"]}}')""",
+            load_id="'05:00'",
+        )
+
     tasks = {"ALERT_TASKS": "ingest=success,build=failed,publish=upstream_failed"}
+    record_failure()
     (line,) = alert_host.posted_lines(**tasks, ALERT_LOAD_ID="05:00")
     cause, not_built = line.split("; because of that 4 models were not built: ")
     assert cause == "error: model `base_randomuser__users` was not built: dbt's log says why"
     models, task = not_built.split(" and ")
     assert sorted(models.split(", ")) == stopped and task == "task `build` of load `05:00` failed"
+    record_failure()
     assert alert_host.posted_lines(**tasks, ALERT_LOAD_ID="05:00") == []
+    alert_host.record()
+    record_failure()  # it was well in between, which no alert has said
+    (line,) = alert_host.posted_lines()
+    assert line.startswith("still error: model `base_randomuser__users` was not built")
     alert_host.record()
     recovered = ["recovered: model `base_randomuser__users`"]
     assert alert_host.posted_lines(ALERT_TASKS="build=success") == recovered
