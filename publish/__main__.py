@@ -16,23 +16,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-from requests import RequestException
-
 from ingest import __version__, logs
 from ingest.errors import explain
 from ingest.load_id import normalize
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import LandingError, Warehouse
+from ingest.warehouse import CLIENT_ERRORS, LandingError, Warehouse
 from publish import PublishError, csv_files
 from publish.alerts.send import AlertSettings, send_alert
 from publish.files import replace_files
 from publish.heartbeat import HeartbeatSettings, send_heartbeat
 from publish.history import choose_exit_status, describe, record_runs
 from publish.report.statistics import read_statistics
-from publish.report.status import read_status
-from publish.report.text import format_report
+from publish.report.status import format_report, read_status
 from publish.runs import read_runs
 
 
@@ -62,9 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         message, status = f"wrong settings: {error}", 2
     except (PublishError, LandingError) as error:
         message, status = str(error), 1
-    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+    except CLIENT_ERRORS as error:
         message, status = f"BigQuery refused or did not answer: {'; '.join(explain(error))}", 1
-    except OSError as error:  # after RequestException, which is an OSError too
+    except OSError as error:  # after RequestException of CLIENT_ERRORS, which is an OSError too
         place = error.filename or getattr(flags, "output", "the output")  # a full disk has no name
         message, status = f"cannot read or write {place}: {error.strerror}", 1
     return logs.report_failure("publish", message, status)
@@ -115,28 +110,18 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add_parser = partial(commands.add_parser, allow_abbrev=False)
     files = add_parser("csv", help="write the marts as CSV", parents=[folder])
-    files.add_argument(
-        "--with-secrets", action="store_true", help="also write passwords, salts and hashes"
-    )
-    files.add_argument(
-        "--for-spreadsheets",
-        action="store_true",
-        help="begin texts with ' that a spreadsheet would take for a formula",
-    )
+    help_text = "also write passwords, salts and hashes"
+    files.add_argument("--with-secrets", action="store_true", help=help_text)
+    help_text = "begin texts with ' that a spreadsheet would take for a formula"
+    files.add_argument("--for-spreadsheets", action="store_true", help=help_text)
     history = add_parser("history", help="record the last command of dbt")
     load_id, help_text = os.environ.get("LOAD_ID", ""), "the load before them (LOAD_ID)"
     history.add_argument("--load-id", type=normalize, default=load_id, help=help_text)
-    history.add_argument(
-        "--exit-status",
-        type=int,
-        default=0,
-        metavar="$?",
-        help="that of dbt: ends with it, or with 3 if dbt would fail again in the same way",
-    )
+    help_text = "that of dbt: ends with it, or with 3 if dbt would fail again in the same way"
+    history.add_argument("--exit-status", type=int, default=0, metavar="$?", help=help_text)
     summary = add_parser("report", help="print whether all is well", parents=[folder])
-    summary.add_argument(
-        "--html", action="store_true", help="also write it with charts to report.html"
-    )
+    help_text = "also write it with charts to report.html"
+    summary.add_argument("--html", action="store_true", help=help_text)
     add_parser("alert", help="send what has changed since the last alert")
     add_parser("heartbeat", help="request HEARTBEAT_URL, after a good run")
     return parser

@@ -13,22 +13,15 @@ ERROR, WARNING, OK = "error", "warning", "recovered"
 class Finding:
     """The state of one thing."""
 
-    kind: str
-    """As in the table of publish/rules.py."""
+    kind: str  # as in the table of publish/rules.py
     name: str
-    state: str
-    """ERROR, WARNING or OK."""
-    text: str
-    """What is the case."""
+    state: str  # ERROR, WARNING or OK
+    text: str  # what is the case
     seen_at: datetime
-    """When it was so, UTC."""
-    load_id: str | None = None
-    """The load of the run in which it was seen."""
+    load_id: str | None = None  # of the run in which it was seen
     to_do: str = ""
-    effects: tuple[str, ...] = ()
-    """What failed only because of it."""
-    since: datetime | None = None
-    """Since when it is in this state, if that is known."""
+    effects: tuple[str, ...] = ()  # what failed only because of it
+    since: datetime | None = None  # since when it is in this state, if that is known
 
     @property
     def key(self) -> str:
@@ -40,3 +33,8 @@ class Finding:
         """The text with its effects."""
         because = f"; because of that {' and '.join(self.effects)}" if self.effects else ""
         return self.text + because
+
+
+def plural(count: int, noun: str) -> str:
+    """Return the count with its noun, such as "1 row" or "1,234 rows"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

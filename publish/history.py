@@ -20,15 +20,18 @@ from google.cloud.bigquery import Client
 from ingest.logs import event
 from ingest.settings import Settings
 from ingest.warehouse import Warehouse
-from publish import dbt_results, tables
-from publish.dbt_results import FAILED, FRESHNESS, Invocation, Json
-from publish.runs import CLOCK_TOLERANCE, NO_RESULTS, define_table
+from publish import dbt_results
+from publish.dbt_results import FAILED, FRESHNESS, NO_RESULTS, Invocation, Json
+from publish.findings import plural
+from publish.runs import CLOCK_TOLERANCE, define_table
+from publish.tables import start_append
 
 log = logging.getLogger(__name__)
 
 SAME_AGAIN = 3  # exit status
 MAX_ROWS = 10  # of a test that are shown
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_COST = {"bytes_billed": 0, "slot_ms": 0}
 
 
 def record_runs(settings: Settings, load_id: str, dbt_status: int) -> list[Invocation]:
@@ -39,8 +42,9 @@ def record_runs(settings: Settings, load_id: str, dbt_status: int) -> list[Invoc
     """
     warehouse, manifest = Warehouse(settings), dbt_results.read_manifest()
     warehouse.create_tables()
-    table = define_table(f"{warehouse.dataset}.runs")
-    tables.prepare(warehouse.client, table)
+    client, table = warehouse.client, define_table(f"{warehouse.dataset}.runs")
+    if len(client.create_table(table, exists_ok=True).schema) < len(table.schema):
+        client.update_table(table, ["schema"])  # an earlier version has made it
 
     def is_recorded(step: str) -> bool:
         job = warehouse.find_job(step)
@@ -60,9 +64,8 @@ def record_runs(settings: Settings, load_id: str, dbt_status: int) -> list[Invoc
             continue
         if not invocation.started_at:  # dbt wrote none; if it does yet, they have another job
             step += "-none"
-        rows = list(_make_rows(warehouse.client, invocation, manifest, load_id))
-        start = partial(tables.start_append, warehouse.client, table, rows)
-        if warehouse.run_once(step, _EVER, start):
+        rows = list(_make_rows(client, invocation, manifest, load_id))
+        if warehouse.run_once(step, _EVER, partial(start_append, client, table, rows)):
             recorded.append(invocation)
     return recorded
 
@@ -70,15 +73,15 @@ def record_runs(settings: Settings, load_id: str, dbt_status: int) -> list[Invoc
 def _explains(last: Invocation | None, dbt_status: int) -> bool:
     if dbt_status == 0 or (last and not last.has_results):
         return True
-    return dbt_status == 1 and last is not None and _sum_up(last) == "error"
+    return dbt_status == 1 and last is not None and last.status == "error"
 
 
 def describe(recorded: list[Invocation]) -> str:
     """Return what was recorded, in words."""
     texts = []
     for invocation in recorded:
-        nodes = len(invocation.results)
-        count = f"{nodes:,} node{'s' * (nodes != 1)}" if invocation.has_results else "no results"
+        nodes = plural(len(invocation.results), "node")
+        count = nodes if invocation.has_results else NO_RESULTS
         texts.append(f"`{f'dbt {invocation.command}'.strip()}` ({count})")
     return f"Recorded {' and '.join(texts) or 'nothing: dbt has written nothing new here'}"
 
@@ -99,13 +102,13 @@ def choose_exit_status(dbt_status: int, recorded: list[Invocation]) -> int:
 def _make_rows(
     client: Client, invocation: Invocation, manifest: Json, load_id: str
 ) -> Iterator[Json]:
-    billed = _sum_jobs(client, invocation) if invocation.has_results else {}
+    billed = _read_billed(client, invocation) if invocation.has_results else {}
     causes = dbt_results.find_causes(invocation, manifest.get("parent_map", {}))
     command = {
         "invocation_id": invocation.id,
         "command": invocation.command,
         "node": "",
-        "status": _sum_up(invocation),
+        "status": invocation.status,
         "load_id": load_id or None,
         "started_at": invocation.started_at and invocation.started_at.isoformat(),
         "ended_at": invocation.ended_at.isoformat(),
@@ -119,24 +122,15 @@ def _make_rows(
         relation = result.get("relation_name") or known.get("relation_name") or ""
         details = _describe(client, result, known)
         details |= {"causes": causes[node]} if node in causes else {}
-        yield (
-            command
-            | billed.get(make_label(node), {})
-            | {
-                "node": node,
-                "status": result["status"],
-                "failures": result.get("failures"),
-                "seconds": result.get("execution_time"),
-                "relation": relation.replace("`", "") or None,
-                "details": json.dumps(details),
-            }
-        )
-
-
-def _sum_up(invocation: Invocation) -> str:
-    if not invocation.has_results or (invocation.command == FRESHNESS and not invocation.results):
-        return NO_RESULTS
-    return "error" if any(each["status"] in FAILED for each in invocation.results) else "success"
+        of_node = {
+            "node": node,
+            "status": result["status"],
+            "failures": result.get("failures"),
+            "seconds": result.get("execution_time"),
+            "relation": relation.replace("`", "") or None,
+            "details": json.dumps(details),
+        }
+        yield command | billed.get(make_label(node), {}) | of_node
 
 
 def _describe(client: Client, result: Json, node: Json) -> Json:
@@ -175,7 +169,7 @@ def make_label(node: str) -> str:
     return re.sub("[^a-z0-9_-]", "_", node.strip().lower())[:63]
 
 
-def _sum_jobs(client: Client, invocation: Invocation) -> dict[str, Json]:
+def _read_billed(client: Client, invocation: Invocation) -> dict[str, Json]:
     since = (invocation.started_at or invocation.ended_at) - CLOCK_TOLERANCE
     try:
         return sum_jobs(client.list_jobs(min_creation_time=since), invocation.id)
@@ -190,9 +184,7 @@ def sum_jobs(jobs: Iterable[Any], invocation_id: str) -> dict[str, Json]:
     sums: dict[str, Json] = {}
     for job in jobs:
         if (job.labels or {}).get("dbt_invocation_id") == invocation_id:
-            total = sums.setdefault(
-                job.labels.get("node_id", ""), {"bytes_billed": 0, "slot_ms": 0}
-            )
+            total = sums.setdefault(job.labels.get("node_id", ""), dict(_NO_COST))
             total["bytes_billed"] += getattr(job, "total_bytes_billed", 0) or 0
             total["slot_ms"] += getattr(job, "slot_millis", 0) or 0
     return sums

@@ -15,9 +15,8 @@ from google.api_core.exceptions import NotFound
 from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 
 from ingest.warehouse import Warehouse
-from publish.dbt_results import FRESHNESS
+from publish.dbt_results import FRESHNESS, NO_RESULTS
 
-NO_RESULTS = "no results"
 DAYS = 30  # that a reader looks back
 CLOCK_TOLERANCE = timedelta(minutes=5)  # between this machine and BigQuery
 _column = SchemaField
@@ -56,25 +55,13 @@ with results as (
 compared as (
     select
         *,
-        first_value(status) over (
-            partition by subject, is_skipped order by ended_at desc, invocation_id
-        ) as newest_status
+        ifnull(lag(status) over (
+            partition by subject, is_skipped order by ended_at, invocation_id desc
+        ), '') != status as is_new
     from results
-),
-changes as (
-    select
-        *,
-        max(if(status != newest_status, ended_at, null)) over (
-            partition by subject, is_skipped
-        ) as changed_at
-    from compared
 )
-select
-    *,
-    min(if(changed_at is null or ended_at > changed_at, ended_at, null)) over (
-        partition by subject, is_skipped
-    ) as since
-from changes
+select *, max(if(is_new, ended_at, null)) over (partition by subject, is_skipped) as since
+from compared
 qualify
     row_number() over (partition by subject, is_skipped order by ended_at desc, invocation_id) = 1
 order by node, ended_at
@@ -89,8 +76,7 @@ class Result:
     status: str
     ended_at: datetime
     node: str = ""
-    since: datetime | None = None
-    """When the first of the results ended that are all like this one."""
+    since: datetime | None = None  # when the first of the results ended that are all like this one
     failures: int | None = None
     load_id: str | None = None
     invocation_id: str = ""
@@ -103,16 +89,14 @@ class Result:
 class Runs:
     """What `runs` has of the last 30 days."""
 
+    # The newest result of each node that the last whole command had, or that ran after it; `known`
+    # has the newest result that is not `skipped`.
     nodes: dict[str, Result] = field(default_factory=dict)
-    """The newest result of each node that the last whole command had, or that ran after it."""
     known: dict[str, Result] = field(default_factory=dict)
-    """The same, of each node the newest result that is not `skipped`."""
-    unknown: dict[str, Result] = field(default_factory=dict)
-    """The newest of each command that left no results."""
-    commands: dict[str, Result] = field(default_factory=dict)
-    """The newest of each command that left results."""
+    # The newest of each command: that left out no node, that left out nodes, without results.
     whole: dict[str, Result] = field(default_factory=dict)
-    """The newest result of each command that left out no node."""
+    parts: dict[str, Result] = field(default_factory=dict)
+    unknown: dict[str, Result] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[str, str]:
@@ -139,13 +123,13 @@ def read_runs(warehouse: Warehouse) -> Runs:
         schema = client.get_table(table, retry=warehouse.first_call_retry).schema
         if len(schema) == len(COLUMNS):
             sql = _NEWEST.format(table=table, days=DAYS, no_results=NO_RESULTS)
-            return collect(Result(**_parse(row)) for row in client.query_and_wait(sql))
+            return collect(_parse(row) for row in client.query_and_wait(sql))
     return Runs()
 
 
-def _parse(row: Any) -> dict[str, Any]:
+def _parse(row: Any) -> Result:
     values = {name: row[name] for name in Result.__dataclass_fields__}
-    return values | {"details": json.loads(row["details"] or "{}")}
+    return Result(**values | {"details": json.loads(row["details"] or "{}")})
 
 
 def collect(results: Iterable[Result]) -> Runs:
@@ -159,9 +143,7 @@ def collect(results: Iterable[Result]) -> Runs:
         elif result.status == NO_RESULTS:
             runs.unknown[result.command] = result
         else:
-            runs.commands[result.command] = result
-            if not result.is_part:
-                runs.whole[result.command] = result
+            (runs.parts if result.is_part else runs.whole)[result.command] = result
     for node, result in list(runs.nodes.items()):
         whole = runs.whole.get(FRESHNESS if node.startswith("source.") else "build")
         if whole and result.ended_at < whole.ended_at:  # it is no longer in the project

@@ -10,30 +10,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.api_core.exceptions import NotFound
-from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
 from ingest.landing import RECOVERY_DAYS
 from ingest.warehouse import Warehouse
 from publish import MARTS
 from publish.runs import DAYS, Runs, read_runs
 
+NOT_BUILT = "not built"
 # Loads that have users in raw and no row in the ledger, and those of `known` that have one. A load
 # that began to land a moment ago may still write its row.
 _UNFINISHED = r"""
 select load_id, count(*) as users, false as is_in_ledger
-from `{raw}.users`
+from `{users}`
 where
     loaded_at >= @since
-    and loaded_at < timestamp_sub(current_timestamp(), interval {seconds} second)
-    and load_id not in (select load_id from `{raw}.loads`)
+    and loaded_at < timestamp_sub(current_timestamp(), interval @seconds second)
+    and load_id not in (select load_id from `{loads}`)
 group by load_id
 union all
-select load_id, users_landed, true from `{raw}.loads` where load_id in unnest(split(@known, '\n'))
+select load_id, users_landed, true from `{loads}` where load_id in unnest(split(@known, '\n'))
 order by load_id
 """
 _DECIDED = r"""
 select load_id, state, users_rejected, users_received, rejection_reasons
-from `{loads}`
+from `{mart}`
 where state = 'held back' or load_id in unnest(split(@known, '\n'))
 order by load_id
 """
@@ -48,7 +48,7 @@ with builds as (
         sum(bytes_billed) as billed,
         array_agg(node order by bytes_billed desc limit 1)[offset(0)] as node,
         max(bytes_billed) as node_billed
-    from `{raw}.runs`
+    from `{runs}`
     where
         command = 'build'
         and not is_part
@@ -60,7 +60,7 @@ counted as (
     select
         builds.*,
         (
-            select count(*) from `{loads}` as loads
+            select count(*) from `{mart}` as loads
             where loads.built_at between builds.started_at and builds.ended_at
         ) as new_loads
     from builds
@@ -80,18 +80,13 @@ class State:
 
     now: datetime
     runs: Runs = field(default_factory=Runs)
-    sizes: dict[str, tuple[str, int | None]] = field(default_factory=dict)
-    """The full name of raw and of each mart, and its number of rows; None: it does not exist."""
-    unfinished: list[Any] = field(default_factory=list)
-    """Rows of _UNFINISHED."""
-    decided: list[Any] = field(default_factory=list)
-    """Rows of _DECIDED."""
-    builds: list[Any] = field(default_factory=list)
-    """Rows of _BILLED, the last build first."""
-    tasks: Mapping[str, str] = field(default_factory=dict)
-    """The states of the scheduler's tasks, if it told."""
-    load_id: str | None = None
-    """The load of these tasks."""
+    # The full name of raw and of each mart, and its number of rows or NOT_BUILT.
+    sizes: dict[str, tuple[str, int | str]] = field(default_factory=dict)
+    unfinished: list[Any] = field(default_factory=list)  # rows of _UNFINISHED
+    decided: list[Any] = field(default_factory=list)  # rows of _DECIDED
+    builds: list[Any] = field(default_factory=list)  # rows of _BILLED, the last build first
+    tasks: Mapping[str, str] = field(default_factory=dict)  # of the scheduler, if it told
+    load_id: str | None = None  # of these tasks
     billed_ratio: float = 3
 
 
@@ -106,7 +101,7 @@ def read_state(
     The loader may retry its two requests about a load's ledger row for `retry_seconds` each: until
     then no load is unfinished.
     """
-    client, raw, now = warehouse.client, warehouse.dataset, datetime.now(UTC)
+    now = datetime.now(UTC)
     state = State(now, read_runs(warehouse))
     tables = {"raw users": warehouse.users} | {
         name: node.relation or ""
@@ -114,23 +109,19 @@ def read_state(
         if (node := state.runs.nodes.get(f"model.randomuser.{name}"))
     }
     for name, table in tables.items():
-        state.sizes[name] = table, None
+        state.sizes[name] = table, NOT_BUILT
         with suppress(NotFound):
-            state.sizes[name] = table, client.get_table(table).num_rows  # it costs nothing
+            state.sizes[name] = table, warehouse.client.get_table(table).num_rows  # free of charge
+    loads = "\n".join(known)
     earliest = min(since or now, now) - timedelta(days=RECOVERY_DAYS)
-    parameters = [
-        ScalarQueryParameter("known", "STRING", "\n".join(known)),
-        ScalarQueryParameter("since", "TIMESTAMP", earliest),
-    ]
-
-    def query(sql: str, **values: Any) -> list[Any]:
-        config = QueryJobConfig(query_parameters=parameters)
-        return list(client.query_and_wait(sql.format(raw=raw, **values), job_config=config))
-
     with suppress(NotFound):  # nothing has landed
-        state.unfinished = query(_UNFINISHED, seconds=int(2 * retry_seconds))
-    loads, count = state.sizes.get("loads", ("", None))
-    if count is not None:
-        state.decided = query(_DECIDED, loads=loads)
-        state.builds = query(_BILLED, loads=loads, days=DAYS)
+        seconds = int(2 * retry_seconds)
+        state.unfinished = warehouse.query(
+            _UNFINISHED, known=loads, since=earliest, seconds=seconds
+        )
+    mart, count = state.sizes.get("loads", ("", NOT_BUILT))
+    if count != NOT_BUILT:
+        state.decided = warehouse.query(_DECIDED.format(mart=mart), known=loads)
+        builds = _BILLED.format(mart=mart, runs=f"{warehouse.dataset}.runs", days=DAYS)
+        state.builds = warehouse.query(builds)
     return state

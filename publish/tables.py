@@ -5,19 +5,7 @@ from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any
 
-from google.api_core.exceptions import NotFound
 from google.cloud.bigquery import Client, LoadJob, LoadJobConfig, Table
-
-
-def prepare(client: Client, table: Table) -> None:
-    """Create `table`, or add the columns that it lacks."""
-    try:
-        existing = client.get_table(table)
-    except NotFound:
-        client.create_table(table, exists_ok=True)
-        return
-    if len(existing.schema) < len(table.schema):
-        client.update_table(table, ["schema"])
 
 
 def start_append(

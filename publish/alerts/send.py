@@ -13,20 +13,18 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
 from pydantic import Field, SecretStr
 from requests import RequestException
 
 from ingest.errors import explain
 from ingest.logs import event
 from ingest.settings import Settings, SettingsError
-from ingest.warehouse import LandingError, Warehouse
+from ingest.warehouse import CLIENT_ERRORS, LandingError, Warehouse
 from publish import PublishError
 from publish.alerts import sent, slack
 from publish.alerts.sent import SentAlert
-from publish.causes import find_all
-from publish.findings import ERROR, OK, WARNING, Finding
-from publish.rules import find_failed_tasks
+from publish.findings import ERROR, OK, WARNING, Finding, plural
+from publish.rules import find_all, find_failed_tasks
 from publish.state import State, read_state
 
 log = logging.getLogger(__name__)
@@ -42,10 +40,8 @@ class AlertSettings(Settings):
     slack_webhook_url: SecretStr = SecretStr("")
     alert_repeat_hours: float = Field(24, gt=0, le=8_760)
     alert_billed_ratio: float = Field(3, gt=1)
-    alert_tasks: str = ""
-    """The states of the scheduler's tasks: `ingest=success,build=failed`."""
-    alert_load_id: str = ""
-    """The load of these tasks."""
+    alert_tasks: str = ""  # the states of the scheduler's tasks: `ingest=success,build=failed`
+    alert_load_id: str = ""  # the load of these tasks
 
     @property
     def tasks(self) -> dict[str, str]:
@@ -68,12 +64,11 @@ def send_alert(settings: AlertSettings) -> str:
     now, tasks = datetime.now(UTC), settings.tasks
     try:
         return _send_changes(settings, now)
-    except (GoogleAPIError, GoogleAuthError, RequestException, LandingError) as error:
+    except (*CLIENT_ERRORS, LandingError) as error:
         if not webhook:
             raise
         reason = f"BigQuery refused or did not answer ({type(error).__name__})"
-        if isinstance(error, LandingError):
-            reason = str(error)
+        reason = str(error) if isinstance(error, LandingError) else reason
         text = f"{reason}: nothing else could be checked"
         failed = find_failed_tasks(State(now, tasks=tasks, load_id=settings.alert_load_id))
         outage = [Finding("warehouse", "", ERROR, text, now)]
@@ -108,10 +103,9 @@ def _send_changes(settings: AlertSettings, now: datetime) -> str:
             f"Slack accepted the message, but {table} could not be written, so the message will be "
             f"sent again: {'; '.join(explain(error))}"
         ) from None
-    log.info(
-        "posted %d changes to Slack", len(changes), extra=event("posted", changes=len(changes))
-    )
-    return f"Posted to Slack: {len(changes)} {'change' if len(changes) == 1 else 'changes'}"
+    count = plural(len(changes), "change")
+    log.info("posted %s to Slack", count, extra=event("posted", changes=len(changes)))
+    return f"Posted to Slack: {count}"
 
 
 def changed_findings(
@@ -132,11 +126,8 @@ def changed_findings(
         return finding.seen_at > last.sent_at  # what is older was known then
 
     severities = [ERROR, WARNING, OK]
-
-    def sort_key(finding: Finding) -> tuple[int, str]:
-        return severities.index(finding.state), finding.key
-
-    return sorted(filter(is_changed, all_findings), key=sort_key)
+    changed = filter(is_changed, all_findings)
+    return sorted(changed, key=lambda finding: (severities.index(finding.state), finding.key))
 
 
 def format_message(dataset: str, changes: list[Finding], sent_alerts: dict[str, SentAlert]) -> str:

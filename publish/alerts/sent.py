@@ -6,7 +6,7 @@ from datetime import datetime
 from google.cloud.bigquery import Client, SchemaField, Table
 
 from publish.findings import OK, Finding
-from publish.tables import prepare, start_append
+from publish.tables import start_append
 
 # Warehouses have this table already: its columns keep their names.
 ALERTS = [
@@ -23,8 +23,7 @@ class SentAlert:
 
     state: str
     sent_at: datetime
-    first_at: datetime
-    """When the first alert for the key was sent."""
+    first_at: datetime  # when the first alert for the key was sent
 
 
 def define_table(name: str) -> Table:
@@ -36,7 +35,7 @@ def define_table(name: str) -> Table:
 
 def read_sent_alerts(client: Client, table: Table) -> dict[str, SentAlert]:
     """Return the last sent alert of each key; create `table` if it is missing in its dataset."""
-    prepare(client, table)
+    client.create_table(table, exists_ok=True)
     sql = (
         "select key, array_agg(state order by said_at desc limit 1)[offset(0)] as state, "  # noqa: S608
         "max(said_at) as sent_at, min(said_at) as first_at "
@@ -49,24 +48,20 @@ def read_sent_alerts(client: Client, table: Table) -> dict[str, SentAlert]:
 def find_open_loads(sent: dict[str, SentAlert]) -> tuple[list[str], datetime | None]:
     """Return the loads that an alert was sent about and no recovery, and since when."""
     open_alerts = {
-        key.partition(":")[2]: alert
+        key.partition(":")[2]: alert.first_at
         for key, alert in sent.items()
         if key.startswith(("load:", "held-back load:")) and alert.state != OK
     }
-    return [*open_alerts], min((each.first_at for each in open_alerts.values()), default=None)
+    return [*open_alerts], min(open_alerts.values(), default=None)
 
 
 def record_sent_alerts(
     client: Client, table: Table, findings: list[Finding], sent_at: datetime
 ) -> None:
     """Record that `findings` were sent: all of them or, with GoogleAPIError, none."""
+    said_at = sent_at.isoformat()
     rows = [
-        {
-            "key": finding.key,
-            "state": finding.state,
-            "said_at": sent_at.isoformat(),
-            "message": finding.message,
-        }
-        for finding in findings
+        {"key": each.key, "state": each.state, "said_at": said_at, "message": each.message}
+        for each in findings
     ]
     start_append(client, table, rows).result()

@@ -72,6 +72,4 @@ def _get_reason(error: BaseException) -> str:
     """Return what went wrong, without the URL that the text of some errors contains."""
     if isinstance(error, URLError) and isinstance(error.reason, OSError):
         error = error.reason
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return type(error).__name__
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -12,8 +12,7 @@ from markupsafe import Markup, escape
 
 from publish.report import charts
 from publish.report.statistics import NOT_KNOWN, OTHERS, Row, Statistics
-from publish.report.status import Status
-from publish.report.text import format_number, list_sources
+from publish.report.status import Status, format_number
 
 FOLDER = Path(__file__).parent
 Figure = dict[str, Any]  # "svg": charts; "head" and "rows" of the table beside them
@@ -42,7 +41,6 @@ def format_page(status: Status, statistics: Statistics) -> str:
     }
     return environment.get_template("page.html.jinja").render(
         status=status,
-        sources=list_sources(status),
         loads=_draw_days(LOADS, statistics.loads, status.state.now),
         builds=_draw_days(BUILDS, statistics.builds, status.state.now),
         foreseen=json.loads((FOLDER / "cost.json").read_text("utf-8")),
@@ -54,12 +52,11 @@ def format_page(status: Status, statistics: Statistics) -> str:
 def _draw_days(kinds: Sequence[Any], rows: list[Row], now: datetime) -> Figure:
     """Return a figure of `rows`, of a day each; a column without any value is left out."""
     head = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
-    days, svg = [f"{now - timedelta(days=back):%m-%d}" for back in range(30, -1, -1)], Markup()
+    days = [f"{now - timedelta(days=back):%m-%d}" for back in range(30, -1, -1)]
+    x, svg = {"type": "ordinal", "scale": {"domain": days}}, Markup()
     for label, unit, parts in kinds:
-        cells = [
-            (f"{row['day']:%m-%d}", p, row[p] or 0) for p in parts if p in head for row in rows
-        ]
-        x = {"type": "ordinal", "scale": {"domain": days}}
+        shown = [part for part in parts if part in head]
+        cells = [(f"{row['day']:%m-%d}", part, row[part] or 0) for part in shown for row in rows]
         svg += charts.draw_columns(label, cells, unit, x) if cells else ""
     return {"svg": svg, "head": head, "rows": [[row[n] for n in head] for row in reversed(rows)]}
 

@@ -96,7 +96,7 @@ def read_statistics(warehouse: Warehouse, runs: Runs) -> Statistics:
     for row in read(_GROUPS):
         groups[row["kind"]][row["name"][:MAX_NAME], row["series"][:MAX_NAME]] += row["users"]
     shown = {kind: protect(counts, smallest, LIMITS[kind]) for kind, counts in groups.items()}
-    builds = read(_BUILDS) if runs.commands else []
+    builds = read(_BUILDS) if runs.nodes else []
     return Statistics(read(_LOADS), builds, smallest, shown)
 
 

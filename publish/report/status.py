@@ -1,15 +1,16 @@
-"""Reads what the report begins with: what is wrong, the size of each table, the tests."""
+"""Reads what the report begins with, and formats it as text in lines of at most 80 characters."""
 
 from collections import Counter
 from dataclasses import dataclass
+from textwrap import TextWrapper
+from typing import Any
 
 from ingest.warehouse import Warehouse
-from publish.causes import find_all
-from publish.findings import ERROR, OK, Finding
+from publish.findings import ERROR, OK, Finding, plural
+from publish.rules import find_all
+from publish.run_rules import describe_newest_load
 from publish.runs import Result
-from publish.state import State, read_state
-
-NOT_BUILT = "not built"
+from publish.state import NOT_BUILT, State, read_state
 
 
 @dataclass
@@ -18,10 +19,8 @@ class Status:
 
     project: str
     state: State
-    problems: list[Finding]
-    """The errors and warnings, errors first."""
-    tables: dict[str, tuple[str, int | str]]
-    """The full name of each table, and its number of rows or NOT_BUILT."""
+    problems: list[Finding]  # the errors and warnings, errors first
+    tables: dict[str, tuple[str, int | str]]  # full name, and number of rows or NOT_BUILT
 
     @property
     def tests(self) -> list[tuple[str, Result]]:
@@ -37,7 +36,7 @@ class Status:
         if not self.problems:
             return f"All is well: {passed} tests passed and the source is fresh."
         counts = Counter(problem.state for problem in self.problems)
-        words = [f"{count} {state}{'s' * (count > 1)}" for state, count in counts.items()]
+        words = [plural(count, state) for state, count in counts.items()]
         return f"{' and '.join(words)}; {passed} tests passed."
 
     @property
@@ -52,20 +51,56 @@ class Status:
         when = f"{whole.ended_at:%Y-%m-%d %H:%M} UTC, {age:,.1f} hours ago"
         return f"The last whole build ended at {when}{more}."
 
+    @property
+    def sources(self) -> list[str]:
+        """One line for each source whose freshness was checked."""
+        return [
+            f"{'.'.join(node.split('.')[-2:])}: {result.status}, checked at "
+            f"{result.ended_at:%Y-%m-%d %H:%M} UTC; {describe_newest_load(result, self.state.now)}"
+            for node, result in self.state.runs.nodes.items()
+            if node.startswith("source.")
+        ] or ["the freshness of the source is not known: no check is recorded"]
+
 
 def read_status(warehouse: Warehouse, retry_seconds: float) -> Status:
     """Read the state and count the rows."""
     state = read_state(warehouse, retry_seconds)
     problems = [finding for finding in find_all(state) if finding.state != OK]
     problems.sort(key=lambda problem: (problem.state != ERROR, problem.key))
-    tables: dict[str, tuple[str, int | str]] = {
-        name: (table, NOT_BUILT if rows is None else rows)
-        for name, (table, rows) in state.sizes.items()
-    }
+    tables = dict(state.sizes)
     if "loads" in tables:
         loads, rejected = tables.pop("loads")
         if rejected != NOT_BUILT:
-            sql = f"select sum(users_rejected) from `{loads}`"  # noqa: S608
-            ((rejected,),) = warehouse.client.query_and_wait(sql)
+            ((rejected,),) = warehouse.query(f"select sum(users_rejected) from `{loads}`")  # noqa: S608
         tables["rejected"] = f"{loads}, users_rejected", rejected
     return Status(warehouse.client.project, state, problems, tables)
+
+
+def format_report(status: Status) -> str:
+    """Return what is wrong, rows in each table, test results and freshness as lines of text."""
+    lines = [status.verdict]
+    for problem in status.problems:
+        lines.append(_wrap(f"{problem.state}: {problem.message}"))
+        lines += [_wrap(f"  {problem.to_do}")] if problem.to_do else []
+    lines.append("rows")
+    for name, (table, rows) in status.tables.items():
+        lines.append(f"  {name:<10}{format_number(rows):>12}  {table.partition('.')[2]}")
+    counts = Counter(test.status for _, test in status.tests)
+    failed = counts["fail"] + counts["error"]
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    lines += ["tests", _wrap(status.built)]
+    lines.append(f"  {counts['pass']} passed, {counts['warn']} warned, {failed} failed{skipped}")
+    return "\n".join([*lines, "freshness", *map(_wrap, status.sources)])
+
+
+def format_number(value: Any) -> str:
+    """Return `value` with commas in thousands; a text stays, and None is empty."""
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value or "")
+
+
+def _wrap(text: str) -> str:
+    wrapper = TextWrapper(80, initial_indent="  ", subsequent_indent="    ")
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    return wrapper.fill(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from support.alert_harness import SECRET, AlertHost, MakeAlertHost
+from support.alert_harness import SECRET, AlertHost
 from support.commands import BUILD, Run, make_settings, passes
 from support.fake_slack import FakeSlack, fake_slack
 from support.fault_proxy import ProxiedCommand, loader_step, proxied
@@ -91,23 +91,15 @@ def built(warehouse: Warehouse, api_url: str, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def make_alert_host(
-    built: Run, slack: FakeSlack, warehouse: Warehouse, tmp_path: Path
-) -> MakeAlertHost:
-    """Make hosts that share a warehouse in which all is well and no alert was sent."""
+def alert_host(built: Run, slack: FakeSlack, warehouse: Warehouse, tmp_path: Path) -> AlertHost:
+    """A machine on which dbt has never run, with a warehouse of which nothing is to be sent."""
     raw, folders = f"raw_{uuid4().hex[:12]}", ("DBT_TARGET_PATH", "DBT_LOG_PATH")
     settings = {"RAW_DATASET": raw} | {name: str(tmp_path / "none") for name in folders}
     run = Run(built.environment | settings)
     passes(run("publish", "history"))  # it creates the tables
     rows = f"select * replace (if(status = 'warn', 'pass', status) as status) from {built.raw}.runs"
     warehouse.rows(f"insert into {raw}.runs {rows}")
-    return lambda: AlertHost(run, warehouse, slack)
-
-
-@pytest.fixture
-def alert_host(make_alert_host: MakeAlertHost) -> AlertHost:
-    """A host with nothing to send."""
-    return make_alert_host()
+    return AlertHost(run, warehouse, slack)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,20 @@ def host(built: Run, tmp_path: Path) -> Run:
     return Run(built.environment | settings | {"RAW_DATASET": f"raw_{uuid4().hex[:12]}"})
 
 
+def read_results(host: Run, name: str) -> list[dict[str, Any]]:
+    file = Path(host.environment["DBT_TARGET_PATH"], f"{name}.json")
+    results: list[dict[str, Any]] = json.loads(file.read_text())["results"]
+    return results
+
+
+def remove_results(host: Run, name: str, **metadata: str) -> None:
+    """Leave no results in a file of dbt, as a later command does that was interrupted."""
+    file = Path(host.environment["DBT_TARGET_PATH"], f"{name}.json")
+    content = json.loads(file.read_text())
+    content["metadata"] |= metadata
+    file.write_text(json.dumps(content | {"results": []}))
+
+
 def test_results_are_recorded_once(host: Run, warehouse: Warehouse) -> None:
     with proxy(warehouse.url) as served:
         served.before = lambda sent: served.fail(sent, "lost") if "upload" in sent.path else None
@@ -29,10 +44,9 @@ def test_results_are_recorded_once(host: Run, warehouse: Warehouse) -> None:
     outputs = [process.communicate() for process in running]
     assert [process.returncode for process in running] == [0, 0], outputs
     passes(host("publish", "history"))
-    target = Path(host.environment["DBT_TARGET_PATH"])
     expected = {("build", "", "success"), ("source freshness", "", "success")}
-    for command, name in (("build", "run_results.json"), ("source freshness", "sources.json")):
-        results = json.loads((target / name).read_text())["results"]
+    for command, name in (("build", "run_results"), ("source freshness", "sources")):
+        results = read_results(host, name)
         expected |= {(command, result["unique_id"], result["status"]) for result in results}
     rows = warehouse.rows(f"select command, node, status from {host.raw}.runs")
     assert len(rows) == len(expected) and {*rows} == expected
@@ -41,29 +55,31 @@ def test_results_are_recorded_once(host: Run, warehouse: Warehouse) -> None:
 
 
 def test_failure_that_nothing_explains_is_recorded_once(host: Run, warehouse: Warehouse) -> None:
-    """dbt was killed before it wrote, or writes no log that can be read."""
-    for status in ("0", "137", "137", "1"):
-        done = host("publish", "history", "--exit-status", status)
-        assert done.returncode == int(status)
-    commands = f"select command, status from {host.raw}.runs where node = '' order by 1, 2"
-    unknown, dbt = ("", "no results"), [("build", "success"), ("source freshness", "success")]
-    assert warehouse.rows(commands) == [unknown, unknown, *dbt]
+    def read_commands() -> list[tuple[object, ...]]:
+        sql = f"select command, status from {host.raw}.runs where node = '' order by 1, 2"
+        return warehouse.rows(sql)
+
+    def record(*statuses: int) -> None:
+        for status in statuses:
+            done = host("publish", "history", "--exit-status", f"{status}")
+            assert done.returncode == status
+
+    record(0, 137, 137, 1)  # dbt was killed before it wrote, or writes no log that can be read
+    unknown, build, check = (
+        ("", "no results"),
+        ("build", "success"),
+        ("source freshness", "success"),
+    )
+    assert read_commands() == [unknown, unknown, build, check]
     assert "error: a command of dbt left no results" in passes(host("publish", "report"))
-    sources = Path(host.environment["DBT_TARGET_PATH"], "sources.json")
-    check = json.loads(sources.read_text())
-    check["metadata"] |= {"invocation_id": "b", "generated_at": "2100-01-01T00:00:00Z"}
-    sources.write_text(json.dumps(check | {"results": []}))
-    assert host("publish", "history", "--exit-status", "1").returncode == 1
-    assert warehouse.rows(commands)[2:] == [*dbt[:1], ("source freshness", "no results"), *dbt[1:]]
+    remove_results(host, "sources", invocation_id="b", generated_at="2100-01-01T00:00:00Z")
+    record(1)
+    no_check = ("source freshness", "no results")
+    assert read_commands() == [unknown, unknown, build, no_check, check]
     shutil.rmtree(host.environment["DBT_LOG_PATH"])  # it has another id
-    results = Path(host.environment["DBT_TARGET_PATH"], "run_results.json")
-    interrupted = json.loads(results.read_text()) | {"results": []}
-    interrupted["metadata"] |= {"invocation_id": "c", "generated_at": "2100-01-02T00:00:00Z"}
-    results.write_text(json.dumps(interrupted))
-    for status in ("2", "0"):
-        assert host("publish", "history", "--exit-status", status).returncode == int(status)
-    of_interrupted = f"select command, status from {host.raw}.runs where invocation_id = 'c'"
-    assert warehouse.rows(of_interrupted) == [("build", "no results")]
+    remove_results(host, "run_results", invocation_id="c", generated_at="2100-01-02T00:00:00Z")
+    record(2, 0)
+    assert read_commands() == [unknown, unknown, ("build", "no results"), build, no_check, check]
 
 
 def test_table_of_an_earlier_version_gets_the_new_columns(host: Run, warehouse: Warehouse) -> None:

@@ -6,14 +6,11 @@ from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 from xml.etree import ElementTree
 
 import pytest
-from google.cloud import bigquery
-from support.commands import BUILD, ROOT, Run, passes
-from support.factories import user
-from support.odd_users import land_texts
+from support.alert_harness import AlertHost
+from support.commands import ROOT, Run, passes
 from support.warehouse import Warehouse
 
 from local.__main__ import PROJECT
@@ -57,31 +54,14 @@ class Page:
         return {place: text for place, text in cells.items() if text}
 
 
+def read_page(run: Run, folder: Path) -> Page:
+    passes(run("publish", "report", "--html", "--output", folder))
+    return Page(folder / "report.html")
+
+
 @pytest.fixture(scope="module")
-def page(built: Run) -> Page:
-    file = Path(built.environment["EXPORT_DIR"], "report.html")
-    assert passes(built("publish", "report", "--html")).endswith(f"Wrote {file}\n")
-    return Page(file)
-
-
-@pytest.fixture
-def old(built: Run, warehouse: Warehouse, tmp_path: Path) -> Run:
-    """The same warehouse on a machine without dbt's files, with a copy of `runs` to change."""
-    raw = f"raw_{uuid4().hex[:12]}"
-    warehouse.client.create_dataset(raw)
-    for table in ("users", "loads", "runs"):
-        name, copy = f"{built.raw}.{table}", f"{raw}.{table}"
-        definition = warehouse.client.get_table(name)
-        warehouse.client.create_table(bigquery.Table(f"{PROJECT}.{copy}", definition.schema))
-        warehouse.rows(f"insert into {copy} select * from {name}")
-    folders = {"DBT_TARGET_PATH": "target", "DBT_LOG_PATH": "logs", "EXPORT_DIR": "exports"}
-    settings = {name: str(tmp_path / folder) for name, folder in folders.items()}
-    return Run(built.environment | settings | {"RAW_DATASET": raw})
-
-
-def read_page(run: Run) -> Page:
-    passes(run("publish", "report", "--html"))
-    return Page(Path(run.environment["EXPORT_DIR"], "report.html"))
+def page(built: Run, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return read_page(built, tmp_path_factory.mktemp("page"))
 
 
 def test_page_shows_users_of_tables(built: Run, warehouse: Warehouse, page: Page) -> None:
@@ -134,69 +114,65 @@ def test_page_shows_loads_builds_and_tests(built: Run, warehouse: Warehouse, pag
     assert all(f"since {today} " in item for item in others + passed)
 
 
-def test_page_shows_what_was_billed(old: Run, warehouse: Warehouse) -> None:
-    for command, node, number in ("build", "a", 5), ("build", "", 3), ("source freshness", "b", 9):
-        warehouse.rows(
-            f"insert into {old.raw}.runs (invocation_id, command, node, status, ended_at, bytes_"
-            f"billed) values ('id', '{command}', '{node}', 'success', timestamp_sub("
-            f"current_timestamp(), interval 1 day), {number * 2**30})"
-        )
-    yesterday = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
-    page = read_page(old)
+def test_page_shows_what_was_billed_and_what_is_wrong(
+    alert_host: AlertHost, tmp_path: Path
+) -> None:
+    runs, rows = f"{alert_host.run.raw}.runs", alert_host.warehouse.rows
+    rows(f"update {runs} set status = 'error' where node = 'model.randomuser.logins'")
+    columns = "invocation_id, command, node, status, ended_at, bytes_billed"
+    for command, node, gigabytes in (("build", "a", 5), ("build", "", 3), ("test", "", 9)):
+        yesterday = "timestamp_sub(current_timestamp(), interval 1 day)"
+        values = f"'id', '{command}', '{node}', 'success', {yesterday}, {gigabytes * 2**30}"
+        rows(f"insert into {runs} ({columns}) values ({values})")
+    page = read_page(alert_host.run, tmp_path)
     builds = page.table("Builds of the last 30 days, by day (UTC)")
-    shown = [builds[yesterday, name] for name in ("builds", "megabytes billed each", "price each")]
+    day = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    shown = [builds[day, name] for name in ("builds", "megabytes billed each", "price each")]
     assert shown == ["1", "8,192.0", "$0.0488"]
     assert "MB billed for a build by day" in page.charts
+    assert re.search(
+        rf"randomuser {PROJECT}, [-\d]+ [:\d]+ UTC 1 error; \d+ tests passed\. "
+        r"error: model logins was not built: dbt's log says why\. dbt retry runs .* Rows ",
+        page.words,
+    )
 
 
-def test_page_shows_what_became_of_each_user(run: Run, tmp_path: Path) -> None:
-    users = [json.dumps(user(number)) for number in range(60)]
-    loads = {"used": ["null", *users[:30]], "aside": users[30:36], "held": ["null", *users[36:40]]}
-    for load_id, texts in loads.items():
-        land_texts(run, tmp_path / "users.json", load_id, texts)
-    passes(run("ingest", "--set-aside", "aside"))
-    assert run(*BUILD).returncode == 1
-    run("publish", "history")
-    land_texts(run, tmp_path / "users.json", "not built", users[40:])
-    passes(run("dbt", "run", "--select", "loads"))
-    report = passes(run("publish", "report", "--html"))
-    page = Page(tmp_path / "exports/report.html")
+def test_page_shows_what_became_of_each_user(alert_host: AlertHost, tmp_path: Path) -> None:
+    rows, loads = alert_host.warehouse.rows, f"{alert_host.run.raw}.loads_of_mart"
+    rows(f"create table {loads} as select * from {alert_host.run.analytics}.loads where false")
+    fields = "load_id, loaded_at, state, users_received, users_accepted, users_rejected"
+    for values in (
+        "'used', 31, 30, 1",
+        "'set aside', 6, 6, 0",
+        "'held back', 5, 4, 1",
+        "'not built', 20, null, null",
+    ):
+        rows(f"insert into {loads} ({fields}) values ('a', current_timestamp(), {values})")
+    relation = f"set relation = '{PROJECT}.{loads}' where node = 'model.randomuser.loads'"
+    rows(f"update {alert_host.run.raw}.runs {relation}")
+    page = read_page(alert_host.run, tmp_path)
     shown = page.table("Loads of the last 30 days, by day (UTC)")
     columns = ("loads", "received", "used", "not used", "rejected", "share")
-    today = f"{date.today()}"
-    assert [shown[today, name] for name in columns] == ["4", "62", "30", "30", "2", "3.2%"]
-    rejected = f"{run.analytics}.loads, users_rejected"
-    assert f"  rejected             2  {rejected}\n" in report
-    assert page.table("Rows")[f"local-project.{rejected}", ""] == "2"
-    assert "error: load held is held back until python -m ingest --accept held or" in page.words
-    assert "LOAD_ID" not in page.words and page.words.count("stg_randomuser__rejected has") == 1
+    of_today = [shown[f"{date.today()}", name] for name in columns]
+    assert of_today == ["4", "62", "30", "30", "2", "3.2%"]
+    assert page.table("Rows")[f"{PROJECT}.{loads}, users_rejected", ""] == "2"
+    assert "error: load a is held back until python -m ingest --accept a or" in page.words
+    text = passes(alert_host.run("publish", "report"))
+    assert f"  rejected             2  {loads}, users_rejected\n" in text
 
 
-def test_page_begins_with_what_is_wrong(old: Run, warehouse: Warehouse) -> None:
-    logins = "command = 'build' and node = 'model.randomuser.logins'"
-    warehouse.rows(f"update {old.raw}.runs set status = 'error' where {logins}")
-    beginning = read_page(old).words.partition(" Rows ")[0]
-    assert re.search(
-        rf"^randomuser {PROJECT}, [-\d]+ [:\d]+ UTC 1 error and \d+ warnings?; \d+ tests passed. "
-        r"error: model logins was not built: dbt's log says why\. dbt retry runs ",
-        beginning[beginning.index("randomuser " + PROJECT) :],
-    )
-
-
-def test_page_says_how_old_it_is(old: Run, warehouse: Warehouse) -> None:
-    sql = (
-        f"update {old.raw}.runs set ended_at = timestamp_sub(ended_at, interval 30 hour) where true"
-    )
-    warehouse.rows(sql)
-    page = read_page(old)
+def test_page_says_how_old_it_is_and_that_nothing_is_recorded(
+    alert_host: AlertHost, tmp_path: Path
+) -> None:
+    runs = f"{alert_host.run.raw}.runs"
+    older = "set ended_at = timestamp_sub(ended_at, interval 30 hour) where true"
+    alert_host.warehouse.rows(f"update {runs} {older}")
+    page = read_page(alert_host.run, tmp_path)
     for command in ("build", "source freshness"):
         assert f"error: no whole dbt {command} is recorded since " in page.words
     assert "All is well" not in page.text and "UTC, 30.0 hours ago" in page.words
-
-
-def test_page_says_that_nothing_is_recorded(old: Run, warehouse: Warehouse) -> None:
-    warehouse.client.delete_table(f"{old.raw}.runs")
-    page = read_page(old)
+    alert_host.warehouse.client.delete_table(runs)
+    page = read_page(alert_host.run, tmp_path)
     assert "2 errors; 0 tests passed. error: no whole dbt build is recorded in the" in page.words
     assert "No build is recorded: python -m publish history" in page.words
     assert page.charts == []

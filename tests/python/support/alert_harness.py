@@ -1,8 +1,7 @@
-"""A host that sends alerts about a warehouse; hosts may share a warehouse and a Slack."""
+"""A machine that sends alerts about a warehouse."""
 
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -14,12 +13,11 @@ SECRET = "XoXoSecretOfTheWebhook"  # noqa: S105
 STALE = (
     "source `randomuser.users` is stale: its newest load is 25.0 hours old, the limit is 24 hours"
 )
-_NO_CHANGES = "No changes to send"
 
 
 @dataclass
 class AlertHost:
-    """A host on which dbt has never run."""
+    """The machine, its warehouse and its Slack."""
 
     run: Run
     warehouse: Warehouse
@@ -35,18 +33,18 @@ class AlertHost:
         before = len(self.slack.accepted)
         output = passes(self.run_alert(**extra))
         posts = self.slack.accepted[before:]
-        assert len(posts) <= 1 and (_NO_CHANGES in output) is not bool(posts)
+        assert len(posts) <= 1 and ("No changes to send" in output) is not bool(posts)
         return [re.sub("^- ", "", line) for post in posts for line in post.splitlines()[1:]]
 
     def record(self, command: str = "build", where: str = "true", **changed: str) -> None:
         """Record the first whole `command` again as of now, with other values: SQL by column.
 
-        Those are of the rows `where`; the values `load_id` and `ended_at` are of all rows.
+        Those are of the rows `where`; the value `load_id` is of all rows.
         """
         runs = f"{self.run.raw}.runs"
         values = {name: f"if({where}, {sql}, {name})" for name, sql in changed.items()}
         values |= {"invocation_id": f"'{uuid4()}'", "ended_at": "current_timestamp()"}
-        values |= {name: changed[name] for name in ("load_id", "ended_at") if name in changed}
+        values |= {"load_id": changed.get("load_id", "load_id")}
         replaced = ", ".join(f"{sql} as {name}" for name, sql in values.items())
         first = f"select min(ended_at) from {runs} where command = '{command}' and not is_part"
         self.warehouse.rows(
@@ -57,13 +55,5 @@ class AlertHost:
     def record_freshness(self, status: str, hours: float) -> None:
         """Record a check of the freshness with this status and age of the newest load."""
         newest = f"timestamp_sub(current_timestamp(), interval {round(hours * 60)} minute)"
-        details = f"json_set(parse_json(details), '$.newest', string({newest}))"
-        self.record(
-            "source freshness",
-            "node != ''",
-            status=f"'{status}'",
-            details=f"to_json_string({details})",
-        )
-
-
-MakeAlertHost = Callable[[], AlertHost]
+        details = f"to_json_string(json_set(parse_json(details), '$.newest', string({newest})))"
+        self.record("source freshness", "node != ''", status=f"'{status}'", details=details)

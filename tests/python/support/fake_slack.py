@@ -15,10 +15,9 @@ class Response:
     """A response as docs.slack.dev describes it for incoming webhooks."""
 
     status: int = 200
+    """0: the connection is closed without a response."""
     body: str = "ok"
     retry_after: int | None = None
-    is_cut: bool = False
-    """The connection is closed without a response."""
 
 
 @dataclass
@@ -28,9 +27,7 @@ class FakeSlack:
     url: str
     """The webhook. Its last part is the secret."""
     responses: list[Response] = field(default_factory=list)
-    """The next responses, in order."""
-    default_response: Response = field(default_factory=Response)
-    """The response when `responses` is empty."""
+    """The next responses, in order; then all is accepted."""
     request_times: list[float] = field(default_factory=list)
     """When each request was received, in seconds of the monotonic clock."""
     accepted: list[str] = field(default_factory=list)
@@ -43,21 +40,18 @@ def fake_slack(secret: str) -> Iterator[FakeSlack]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             slack.request_times.append(monotonic())
-            response = slack.responses.pop(0) if slack.responses else slack.default_response
-            if response.is_cut:
+            response = slack.responses.pop(0) if slack.responses else Response()
+            if not response.status:
                 return
-            if not slack.url.endswith(self.path):
+            if not slack.url.endswith(self.path) or "text" not in message:
                 response = Response(404, "no_service")
-            elif "text" not in (message := json.loads(body)):
-                response = Response(400, "no_text")
             elif response.status == 200:
                 slack.accepted.append(message["text"])
             self.send_response(response.status)
             if response.retry_after is not None:
                 self.send_header("Retry-After", str(response.retry_after))
-            self.send_header("Content-Type", "text/html")
             self.end_headers()
             self.wfile.write(response.body.encode())
 

@@ -8,8 +8,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from publish import dbt_results
-from publish.dbt_results import Invocation, read_invocations
+from publish.dbt_results import Invocation, find_causes, is_part, read_invocations
 from publish.history import choose_exit_status, make_label, sum_jobs
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -17,17 +16,13 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def make_job(invocation: str, node: str, billed: int, slot: int) -> bigquery.QueryJob:
     """Return a job as BigQuery lists it."""
+    labels = {"dbt_invocation_id": invocation, "node_id": node}
+    query = {"totalBytesBilled": f"{billed}", "totalSlotMs": f"{slot}"}
     return bigquery.QueryJob.from_api_repr(
         {
             "jobReference": {"projectId": "p", "jobId": f"{node}{billed}", "location": "US"},
-            "configuration": {
-                "query": {"query": "select 1"},
-                "labels": {"dbt_invocation_id": invocation, "node_id": node},
-            },
-            "statistics": {
-                "totalSlotMs": f"{slot}",
-                "query": {"totalBytesBilled": f"{billed}", "totalSlotMs": f"{slot}"},
-            },
+            "configuration": {"query": {"query": "select 1"}, "labels": labels},
+            "statistics": {"totalSlotMs": f"{slot}", "query": query},
         },
         bigquery.Client("p", AnonymousCredentials()),  # type: ignore[no-untyped-call]
     )
@@ -45,7 +40,7 @@ def test_all_statements_of_a_node_are_billed_to_it() -> None:
 
 def make_invocation(**statuses: str) -> Invocation:
     results = [
-        {"unique_id": f"{key.replace('__', '.p.')}", "status": status}
+        {"unique_id": key.replace("__", ".p."), "status": status}
         for key, status in statuses.items()
     ]
     return Invocation("a", "build", NOW, results=results)
@@ -63,16 +58,22 @@ def test_skipped_model_has_the_failures_that_it_comes_after() -> None:
         model__d="skipped",
     )
     parents = {"model.p.b": ["model.p.a"], "snapshot.p.c": ["model.p.unchanged"]}
-    parents |= {"model.p.unchanged": ["model.p.b"], "model.p.d": ["model.p.c"]}
+    parents |= {"model.p.unchanged": ["model.p.b"], "model.p.d": ["model.p.c", "snapshot.p.c"]}
     parents |= {"test.p.of_a": ["model.p.a"], "test.p.of_a_and_z": ["model.p.a", "model.p.z"]}
     parents |= {"unit_test.p.of_d": ["model.p.d"], "model.p.a": ["source.p.s"]}
-    assert dbt_results.find_causes(invocation, parents) == {
-        "model.p.b": ["test.p.of_a"],
-        "snapshot.p.c": ["test.p.of_a"],
-        "model.p.d": ["unit_test.p.of_d"],
-    }
-    without_manifest = dbt_results.find_causes(invocation, {})
-    assert [*without_manifest.values()] == [[], [], []]
+    of_a, of_d = "test.p.of_a", "unit_test.p.of_d"
+    expected = {"model.p.b": [of_a], "snapshot.p.c": [of_a], "model.p.d": [of_a, of_d]}
+    assert find_causes(invocation, parents) == expected
+    assert find_causes(invocation, {}) == {node: [] for node in expected}  # no manifest
+
+
+def test_build_without_a_node_of_the_project_is_a_part() -> None:
+    kinds = {"model.p.a": "view", "test.p.b": "test", "model.p.c": "ephemeral"}
+    nodes = {key: {"config": {"materialized": kind}} for key, kind in kinds.items()}
+    whole = make_invocation(model__a="success", test__b="skipped", unit_test__d="pass")
+    assert not is_part(whole, {"nodes": nodes})
+    assert is_part(make_invocation(model__a="success"), {"nodes": nodes})
+    assert is_part(whole, {})  # no manifest
 
 
 @pytest.fixture
@@ -93,32 +94,40 @@ def write_results(folder: Path, statuses: list[str], name: str = "run_results") 
 
 
 @pytest.mark.parametrize(
-    ("statuses", "dbt_status", "expected"),
+    ("name", "statuses", "dbt_status", "expected"),
     [
-        (["success", "fail", "skipped"], 1, 3),
-        (["fail", "error"], 1, 1),
-        (["error", "skipped"], 1, 1),
-        (["pass", "warn"], 0, 0),
-        (["fail"], 2, 2),
-        (["fail"], 137, 137),
+        ("run_results", ["success", "fail", "skipped"], 1, 3),
+        ("run_results", ["fail", "error"], 1, 1),
+        ("run_results", ["pass", "warn"], 0, 0),
+        ("run_results", ["fail"], 137, 137),
+        ("sources", ["error"], 1, 3),  # it is stale
+        ("sources", ["runtime error"], 1, 1),
     ],
 )
-def test_build_with_only_failed_tests_fails_again(
-    folder: Path, statuses: list[str], dbt_status: int, expected: int
+def test_exit_status_says_whether_dbt_would_fail_again(
+    folder: Path, name: str, statuses: list[str], dbt_status: int, expected: int
 ) -> None:
-    write_results(folder, statuses)
+    write_results(folder, statuses, name)
     assert choose_exit_status(dbt_status, read_invocations()) == expected
 
 
-@pytest.mark.parametrize(("status", "expected"), [("error", 3), ("runtime error", 1)])
-def test_stale_source_is_stale_again(folder: Path, status: str, expected: int) -> None:
-    write_results(folder, [status], "sources")
-    assert choose_exit_status(1, read_invocations()) == expected
-
-
-def test_results_of_an_earlier_command_tell_nothing(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("build --target none", "build"),
+        ("--debug source freshness", "source freshness"),
+        ("retry", "build"),
+        ("ls --resource-type test", None),
+        ("run-operation forget_users --args {build: 1}", None),
+    ],
+)
+def test_command_that_left_no_results_is_that_of_the_log(
+    folder: Path, words: str, command: str | None
+) -> None:
+    """The results that are there are of the command before."""
     write_results(folder, ["fail"])
-    invocation = "0d8f7e31-5f5b-4c39-8bb6-7d2f6f3d1a55"
-    command = "'invocation_command': 'dbt build'"
-    (folder / "dbt.log").write_text(f"===== 05:00:00.000000 | {invocation} =====\n{command}\n")
-    assert choose_exit_status(1, read_invocations()) == choose_exit_status(1, []) == 1
+    log = f"\n===== 05:00:00.000000 | {'0d8f7e31-5f5b-4c39-8bb6-7d2f6f3d1a55'} =====\n"
+    (folder / "dbt.log").write_text(log + f"{{'invocation_command': 'dbt {words}'}}\n")
+    last = read_invocations()[0]
+    assert (last.command, last.has_results) == (command or "build", not command)
+    assert choose_exit_status(1, read_invocations()) == (1 if command else 3)
