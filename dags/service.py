@@ -1,7 +1,7 @@
 """`python -m dags.service`: run Airflow with the DAG, in the environment that is set.
 
-Its files are in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
-With arguments it runs `airflow` with them, on the same files: `python -m dags.service dags list`.
+Its files are in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of
+it. With arguments it runs `airflow` with them, on the same files: `... dags.service dags list`.
 """
 
 import os

@@ -60,7 +60,7 @@ def test_services_start_and_pipeline_publishes(tmp_path: Path) -> None:
 
 def read_services() -> dict[str, Any]:
     """Return the services with the addresses of processes on this machine."""
-    text = COMPOSE.replace("0.0.0.0", "127.0.0.1").replace("${USERS:-10000}", str(USERS))
+    text = re.sub(r"\b0\.0\.0\.0\b", "127.0.0.1", COMPOSE).replace("${USERS:-10000}", str(USERS))
     for name, port in {"bigquery": "9050", "api": "8000"}.items():
         with socket.create_server(("127.0.0.1", 0)) as free:
             text = text.replace(port, str(free.getsockname()[1]))

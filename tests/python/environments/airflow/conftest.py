@@ -1,4 +1,4 @@
-"""A project whose commands a test can replace: `make airflow-test` runs these tests with Airflow."""
+"""A project whose commands a test can replace: `make airflow-test` runs these with Airflow."""
 
 import os
 import subprocess
