@@ -10,7 +10,8 @@
 #   docker build --build-arg BASE=docker.io/library/python:3.11.15-slim-bookworm@sha256:... .
 # Behind a proxy that signs TLS anew:
 #   docker build --secret id=ca,src=bundle.pem .
-ARG BASE=docker.io/library/python:3.11.15-slim-bookworm
+ARG BASE=base
+FROM docker.io/library/python:3.11.15-slim-bookworm AS base
 
 # What is installed depends on the lock files alone: a change of code leaves these layers as they are.
 FROM ${BASE} AS build

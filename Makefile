@@ -6,15 +6,16 @@ BIN := .venv/bin
 LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 EXPORTS := $(or $(EXPORT_DIR),exports)
+ENVIRONMENTS := tests/python/environments
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # By default uv trusts its own list of certificates. Behind the proxy of a company, as pip does, it
 # must trust those of the system.
 export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 
-.PHONY: help setup demo pipeline build airflow dashboard test lint sqlfluff workflows-lint \
-	test-faults test-tooling airflow-test dashboard-test page-test image-test docs bench cost \
-	erd lock clean
+.PHONY: help setup demo pipeline build airflow dashboard test pytest lint lint-python sqlfluff \
+	workflows-lint test-faults test-tooling airflow-test dashboard-test page-test image-test docs \
+	bench cost erd lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -70,24 +71,27 @@ build: setup  ## dbt build on the embedded BigQuery
 	$(LOCAL) dbt build
 
 airflow: setup .venv/airflow/ready  ## Airflow with its web page, on the embedded BigQuery
-	@$(LOCAL) python -m local.airflow
+	@$(LOCAL) python -m dags.service
 
 dashboard: setup .venv/superset/ready  ## Superset with the dashboard, on the embedded BigQuery
 	@$(LOCAL) .venv/superset/bin/python -m local.superset
 
 ##@ Check it
+test: lint pytest  ## lint, and test the pipeline and its SQL: seven minutes
+
 # Two files at once: half of the time a test waits.
-test: setup lint  ## lint, and test the pipeline and its SQL: seven minutes
+pytest: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-lint: setup  ## ruff, mypy, SQLFluff
+lint: lint-python sqlfluff  ## ruff, mypy, SQLFluff
+
+lint-python: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(MAKE) --no-print-directory sqlfluff
 
 # SQLFluff compiles the models, and an incremental model looks into the warehouse for that.
-sqlfluff:
+sqlfluff: setup
 	LOCAL_DIR=.local/lint $(LOCAL) sqlfluff lint models tests
 
 test-faults: setup  ## kill and break everything, at each step: ten minutes
@@ -102,17 +106,17 @@ workflows-lint: setup
 
 airflow-test: setup .venv/airflow/ready  ## the DAG, and a run by a real scheduler (QUICK=1: the DAG)
 	@rm -rf .local/airflow-test
-	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest tests/airflow$(if $(QUICK),/test_dag.py)
-	$(BIN)/python -m pytest tests/python/airflow
+	LOCAL_DIR=.local/airflow-test $(LOCAL) .venv/airflow/bin/python -m pytest \
+		--confcutdir $(ENVIRONMENTS)/airflow $(ENVIRONMENTS)/airflow$(if $(QUICK),/test_dag.py)
 
 dashboard-test: setup .venv/superset/ready  ## the numbers of the dashboard, and its limits
-	$(BIN)/python -m pytest tests/python/dashboard
+	$(BIN)/python -m pytest $(ENVIRONMENTS)/test_dashboard.py
 
 page-test: setup  ## the accessibility of the report, in Chromium (and npm)
-	$(BIN)/python -m pytest tests/python/pages
+	$(BIN)/python -m pytest $(ENVIRONMENTS)/test_report_in_chromium.py
 
 image-test: setup  ## build the Dockerfile with buildah, and run its commands
-	$(BIN)/python -m pytest tests/image
+	$(BIN)/python -m pytest $(ENVIRONMENTS)/test_image.py
 
 ##@ Keep it current
 # Parsed anew: when dbt parses only what changed, it can lose the description of a test.

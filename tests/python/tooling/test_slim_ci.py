@@ -9,20 +9,15 @@ from pathlib import Path
 import yaml
 from support.commands import BUILD_WITHOUT_TESTS, ROOT, Run, passes
 from support.project_copy import copy_project
-from support.proxy import Request, proxy
+from support.proxy import proxy
 from support.warehouse import Warehouse
 
 JOBS = yaml.safe_load((ROOT / ".github/workflows/slim-ci.yml").read_text())["jobs"]
-BUILD = "Build and test what is changed"
+STEPS = {step.get("name"): step.get("run") for step in JOBS["changed"]["steps"]}
+(LIST_FILES,) = [s["run"] for s in JOBS["manifest"]["steps"] if "files.txt" in s.get("run", "")]
 MODELS = {path.stem for path in ROOT.glob("models/**/*.sql")}
-UNIT_TESTS = {
-    test["name"]: test["model"]
-    for path in ROOT.glob("models/**/*_unit_tests.yml")
-    for test in yaml.safe_load(path.read_text())["unit_tests"]
-}
-# What `locations` is made from and, by a test, what comes after it; tables and ephemeral models.
-CHANGED = {"base_randomuser__users", "loads", "locations", "users"}
-EPHEMERAL = {"stg_randomuser__locations", "stg_randomuser__users"}
+COMMIT = """git add dbt_project.yml packages.yml macros models seeds snapshots tests
+git -c user.name=me -c user.email=me@localhost commit --quiet --allow-empty --message x"""
 
 
 class PullRequest:
@@ -38,26 +33,21 @@ class PullRequest:
             "DBT_TARGET_PATH": str(folder / "target"),
         }
         copy_project(folder)
-        self._commit("git init --quiet")
-        (folder / "target").mkdir()
-        commands = [step.get("run", "") for step in JOBS["manifest"]["steps"]]
-        self._bash(next(command for command in commands if "files.txt" in command))
-        (folder / "target").rename(folder / "state")
+        self._bash(f"git init --quiet; {COMMIT}; mkdir target; {LIST_FILES}; mv target state")
         shutil.copy(Path(run.environment["DBT_TARGET_PATH"]) / "manifest.json", folder / "state")
         if changed:
             with (folder / changed).open("a") as file:
                 file.write("\n{#- changed -#}\n")
-        self._commit("true")
+        self._bash(COMMIT)
 
-    def step(self, name: str, build: str = "build") -> str:
-        """Run a step of the job, with another command of dbt in place of build."""
-        (command,) = (step["run"] for step in JOBS["changed"]["steps"] if step.get("name") == name)
-        return self._bash(command.replace("build --target ci", f"{build} --target local"))
+    def build(self, command: str = "build") -> str:
+        """Run the step that builds, with this command of dbt in place of build."""
+        step = STEPS["Build and test what is changed"]
+        return self._bash(step.replace("build --target ci", f"{command} --target local"))
 
-    def _commit(self, first: str) -> None:
-        identity = "-c user.name=me -c user.email=me@localhost"
-        names = "dbt_project.yml packages.yml macros models seeds snapshots tests"
-        self._bash(f"{first}; git add {names}; git {identity} commit --quiet --allow-empty -m x")
+    def drop(self) -> None:
+        """Run the step that drops the datasets."""
+        self._bash(STEPS["Drop the pull request's datasets"])
 
     def _bash(self, command: str) -> str:
         done = subprocess.run(
@@ -68,20 +58,13 @@ class PullRequest:
             capture_output=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return passes(done)
 
     def built(self, kind: str) -> set[str]:
         """Return the models or tests that were run."""
         results = json.loads((self._folder / "target/run_results.json").read_text())["results"]
         ids = [result["unique_id"].split(".") for result in results]
         return {name for node_kind, _, name, *_ in ids if node_kind == kind}
-
-
-def find_names(requests: list[Request], *prefixes: str) -> set[str]:
-    """Return the names with these prefixes in the addresses and contents of requests."""
-    sent = "\n".join(request.path + request.body.decode(errors="ignore") for request in requests)
-    return set(re.findall(rf"\b(?:{'|'.join(prefixes)})\w*", sent))
 
 
 def test_pull_request_builds_only_changed_models_without_production(
@@ -92,28 +75,29 @@ def test_pull_request_builds_only_changed_models_without_production(
     passes(run(*BUILD_WITHOUT_TESTS))
     with proxy(warehouse.url) as served:
         nothing = PullRequest(run, served.url, tmp_path / "nothing", None)
-        nothing.step(BUILD)
+        nothing.build()
         assert nothing.built("model") == set()
 
         mart = PullRequest(run, served.url, tmp_path / "mart", "models/marts/locations.sql")
-        output = mart.step(BUILD)
-        of_changed = {name for name, model in UNIT_TESTS.items() if model in CHANGED | EPHEMERAL}
-        assert {*re.findall(r"START unit_test \w+::(\w+)", output)} == of_changed != {*UNIT_TESTS}
-        assert mart.built("model") == CHANGED
-        tests = {"unique_locations_location_id", "users_match_documented_fields"}
-        assert tests <= mart.built("test")
+        output = mart.build()
+        # What `locations` is made from and, by a test, what comes after it; ephemeral models.
+        changed = {"base_randomuser__users", "loads", "locations", "users"}
+        ephemeral = {"stg_randomuser__locations", "stg_randomuser__users"}
+        assert mart.built("model") == changed
+        assert "unique_locations_location_id" in mart.built("test")
+        tested = {*re.findall(r"START unit_test (\w+)::", output)}
+        assert {"users", "stg_randomuser__locations"} <= tested <= changed | ephemeral
         assert warehouse.rows(f"select count(*) from {mart.dataset}.users") == [(100,)]
 
         # An override of dbt's macro, which `state:modified` does not see.
-        macro = PullRequest(
-            run, served.url, tmp_path / "macro", "macros/incremental/bigquery__get_merge_sql.sql"
-        )
-        listed = macro.step(BUILD, "ls --resource-type model --output name")
-        assert set(listed.split()) >= MODELS
+        override = "macros/incremental/bigquery__get_merge_sql.sql"
+        macro = PullRequest(run, served.url, tmp_path / "macro", override)
+        assert {*macro.build("ls --resource-type model --output name").split()} >= MODELS
 
         for pull_request in (nothing, mart, macro):
-            pull_request.step("Drop the pull request's datasets")
-    named = find_names(served.requests, run.analytics, run.raw)
+            pull_request.drop()
+    sent = "\n".join(r.path + r.body.decode(errors="ignore") for r in served.requests)
+    named = {*re.findall(rf"\b(?:{run.analytics}|{run.raw})\w*", sent)}
     assert {mart.dataset, f"{mart.dataset}_raw", f"{mart.dataset}_restricted"} <= named
     assert not production & named
     datasets = {dataset.dataset_id for dataset in warehouse.client.list_datasets()}
@@ -122,6 +106,5 @@ def test_pull_request_builds_only_changed_models_without_production(
 
 
 def test_files_that_build_everything_exist() -> None:
-    (command,) = (step["run"] for step in JOBS["changed"]["steps"] if step.get("name") == BUILD)
-    (names,) = re.findall(r"unseen='(.+)'", command)
+    (names,) = re.findall(r"unseen='(.+)'", STEPS["Build and test what is changed"])
     assert all((ROOT / name).exists() for name in names.split("|"))

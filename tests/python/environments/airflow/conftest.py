@@ -1,6 +1,5 @@
-"""Fixtures of the DAG's tests: `make airflow-test` runs them with Airflow."""
+"""A project whose commands a test can replace: `make airflow-test` runs these with Airflow."""
 
-import json
 import os
 import subprocess
 import tempfile
@@ -10,8 +9,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import requests
 
-from local.airflow import AIRFLOW, ROOT, environment
+from dags.service import AIRFLOW, ROOT, environment
 
 if "BIGQUERY_EMULATOR_HOST" not in os.environ:
     pytest.exit("there is no embedded BigQuery: run `make airflow-test`", returncode=2)
@@ -20,24 +20,16 @@ if "BIGQUERY_EMULATOR_HOST" not in os.environ:
 HOME = tempfile.TemporaryDirectory()
 os.environ.update(environment(Path(HOME.name), port=0))
 
-BIN = ROOT / ".venv/bin"
-QUERY = """
-import json, sys
-from ingest.settings import Settings
-from ingest.warehouse import connect
-rows = connect(Settings.read()).query_and_wait(sys.argv[1])
-print(json.dumps([list(row.values()) for row in rows], default=str))
-"""
 SHIM = """#!/bin/bash
 # Record the call, then run the case of the test or, without a case, the program of the project.
 # Each try of a task has its own disk.
 program=$(basename "$0")
-echo "$program $*|$$|$PPID|${{ALERT_TASKS-}}|${{ALERT_LOAD_ID-}}" >> {calls}
-disk={disks}/$AIRFLOW_CTX_DAG_RUN_ID/$AIRFLOW_CTX_TASK_ID-$AIRFLOW_CTX_TRY_NUMBER
+echo "$program $*|${{ALERT_TASKS-}}|${{ALERT_LOAD_ID-}}" >> {folder}/calls
+disk={folder}/disks/$AIRFLOW_CTX_DAG_RUN_ID/$AIRFLOW_CTX_TASK_ID-$AIRFLOW_CTX_TRY_NUMBER
 export DBT_TARGET_PATH=$disk/target DBT_LOG_PATH=$disk/logs EXPORT_DIR=$disk/exports
-case "${{AIRFLOW_CTX_DAG_RUN_ID-}} $program $*" in {cases}
+case "$program $*" in {cases}
 esac
-exec {bin}/$program "$@"
+exec {root}/.venv/bin/$program "$@"
 """
 
 
@@ -49,47 +41,39 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass
 class Project:
-    """A project with its own datasets and folders, whose commands a test can replace."""
+    """A project with its own datasets and folders."""
 
     folder: Path
     environment: dict[str, str]
 
     def replace_commands(self, cases: str) -> None:
-        """Replace commands by these `cases` of a bash `case` statement on run id and command."""
+        """Replace commands by these `cases` of a bash `case` statement."""
         for program in ("python", "dbt"):
             shim = self.folder / "bin" / program
             shim.parent.mkdir(exist_ok=True)
-            names = {name: self.folder / name for name in ("calls", "disks")}
-            shim.write_text(SHIM.format(**names, cases=cases, bin=BIN))
+            shim.write_text(SHIM.format(folder=self.folder, cases=cases, root=ROOT))
             shim.chmod(0o755)
 
     def read_calls(self) -> list[list[str]]:
-        """Return each command with its process, its parent, ALERT_TASKS, ALERT_LOAD_ID."""
-        calls = self.folder / "calls"
-        lines = calls.read_text().splitlines() if calls.exists() else []
-        return [line.split("|") for line in lines]
+        """Return each command with its ALERT_TASKS and ALERT_LOAD_ID."""
+        return [line.split("|") for line in (self.folder / "calls").read_text().splitlines()]
 
-    def query_rows(self, sql: str) -> list[list[object]]:
-        """Query the embedded BigQuery; `{raw}` and `{analytics}` are datasets."""
-        names = {name: self.environment[f"{name.upper()}_DATASET"] for name in ("raw", "analytics")}
-        rows: list[list[object]] = json.loads(self.run_python("-c", QUERY, sql.format_map(names)))
-        return rows
+    def count_loads(self) -> dict[str, int]:
+        """Return the number of users of each load id in raw."""
+        table = f"{self.environment['RAW_DATASET']}.users"
+        return {
+            row["f"][0]["v"]: int(row["f"][1]["v"])
+            for row in query(f"select load_id, count(*) from {table} group by 1 order by 1")
+        }
 
-    def run_python(self, *arguments: str | Path) -> str:
-        """Run the project's Python; return what it printed."""
-        done = subprocess.run(
-            [BIN / "python", *arguments],
-            cwd=ROOT,
-            env=os.environ | self.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
 
-    def count_loads(self) -> list[list[object]]:
-        """Return each load id and its number of users in raw, sorted by load id."""
-        return self.query_rows("select load_id, count(*) from {raw}.users group by 1 order by 1")
+def query(sql: str) -> list[dict[str, list[dict[str, str]]]]:
+    """Query the embedded BigQuery by HTTP: Airflow's environment has no client."""
+    url = f"{os.environ['BIGQUERY_EMULATOR_HOST']}/bigquery/v2/projects/local-project/queries"
+    answer = requests.post(url, json={"query": sql, "useLegacySql": False}, timeout=60)
+    answer.raise_for_status()
+    rows: list[dict[str, list[dict[str, str]]]] = answer.json().get("rows", [])
+    return rows
 
 
 def make_project(folder: Path) -> Project:

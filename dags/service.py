@@ -1,8 +1,7 @@
-"""`python -m local.airflow`: run Airflow with the DAG, in the environment that is set.
+"""`python -m dags.service`: run Airflow with the DAG, in the environment that is set.
 
-`make airflow` runs it on the embedded BigQuery: `python -m local -- python -m local.airflow`. Its
-files are in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of it.
-With arguments it runs `airflow` with them, on the same files: `... local.airflow dags list`.
+Its files are in `.local/airflow` (LOCAL_DIR); it listens on a loopback port. Ctrl-C stops all of
+it. With arguments it runs `airflow` with them, on the same files: `... dags.service dags list`.
 """
 
 import os
@@ -17,8 +16,6 @@ from pathlib import Path
 
 import requests
 
-from local import local_dir, make_private, note_signals
-
 ROOT = Path(__file__).parents[1]
 AIRFLOW = ROOT / ".venv/airflow/bin/airflow"
 DEFAULT_PORT = 8080
@@ -32,7 +29,9 @@ SCHEDULER = "scheduler --skip-serve-logs"  # last: its first task asks the API s
 
 def environment(home: Path, port: int) -> dict[str, str]:
     """Return this environment with the settings of Airflow, with its files in `home`."""
-    url = f"http://127.0.0.1:{port}"
+    # Behind a company's proxy: the components and the tasks reach one another directly.
+    direct = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    direct = direct if direct == "*" else f"{direct},127.0.0.1".strip(",")
     return os.environ | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
@@ -44,10 +43,12 @@ def environment(home: Path, port: int) -> dict[str, str]:
         # A container must not listen on its own loopback; compose.yaml limits the access.
         "AIRFLOW__API__HOST": os.environ.get("AIRFLOW__API__HOST", "127.0.0.1"),
         "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "NO_PROXY": direct,
+        "no_proxy": direct,
     }
 
 
@@ -59,37 +60,40 @@ def free_port() -> int:
     raise OSError("no free port")
 
 
-def run(home: Path, port: int) -> int:
+def run(home: Path) -> int:
     """Run Airflow's components until a component ends, or until SIGINT or SIGTERM."""
-    make_private(home)
-    signals = note_signals()
-    env = environment(home, port)
-    url = env["AIRFLOW__API__BASE_URL"]
+    signals: list[int] = []  # noted, because an exception is lost in a finalizer
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: signals.append(number))
+    url = os.environ["AIRFLOW__API__BASE_URL"]
     with ExitStack() as stack:
 
         def start(command: str) -> "subprocess.Popen[bytes]":
             arguments = command.split()
             log = stack.enter_context((home / f"{arguments[0]}.log").open("w"))
             # In a new session, so that Ctrl-C reaches only this process, which stops the component.
-            process = subprocess.Popen(
-                [AIRFLOW, *arguments], env=env, stdout=log, stderr=log, start_new_session=True
+            process = subprocess.Popen(  # noqa: S603
+                [AIRFLOW, *arguments], stdout=log, stderr=log, start_new_session=True
             )
             stack.callback(stop, process)
             return process
 
-        migration = start("db migrate")
-        while migration.poll() is None and not signals:
+        def goes_on() -> bool:
+            return not signals and all(process.poll() is None for process in running)
+
+        running = [start("db migrate")]
+        while goes_on():
             time.sleep(0.1)
-        processes = [start(component) for component in COMPONENTS if migration.returncode == 0]
-        has_started, deadline = False, time.monotonic() + START_TIMEOUT_SECONDS
-        while {process.poll() for process in processes} == {None} and (
-            not signals and (has_started or time.monotonic() < deadline)
-        ):
-            if not has_started and is_reachable(url):
-                has_started = True
-                processes.append(start(SCHEDULER))
+        if running.pop().returncode == 0:
+            running += [start(component) for component in COMPONENTS]
+            deadline = time.monotonic() + START_TIMEOUT_SECONDS
+            while goes_on() and not is_reachable(url) and time.monotonic() < deadline:
+                time.sleep(0.5)
+            if goes_on() and is_reachable(url):
+                running.append(start(SCHEDULER))
                 print(f"Airflow: {url}/dags/randomuser (Ctrl-C stops it)", flush=True)
-            time.sleep(0.5)
+                while goes_on():
+                    time.sleep(0.5)
     if signals:
         return 0
     print(f"airflow: a component did not start or has ended: see {home}/*.log", file=sys.stderr)
@@ -115,11 +119,15 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 def main() -> int:
     """Run Airflow in LOCAL_DIR, or one `airflow` command."""
-    home = local_dir().resolve() / "airflow"
+    home = Path(os.environ.get("LOCAL_DIR") or ".local").resolve() / "airflow"
+    command = sys.argv[1:]
     try:
-        if command := sys.argv[1:]:
-            os.execve(AIRFLOW, [str(AIRFLOW), *command], environment(home, DEFAULT_PORT))  # noqa: S606
-        return run(home, free_port())
+        os.environ.update(environment(home, DEFAULT_PORT if command else free_port()))
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)
+        if command:
+            os.execv(AIRFLOW, [str(AIRFLOW), *command])  # noqa: S606
+        return run(home)
     except FileNotFoundError:
         print("airflow: Airflow is not installed: run `make airflow`", file=sys.stderr)
     except OSError as error:
