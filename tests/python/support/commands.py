@@ -2,7 +2,8 @@
 
 Nearly all of the time of a short command goes into importing dbt (three seconds) or Google's
 client (one). So a command is a fork of a process that has imported these, and nothing of the
-project: it has its own environment, output and exit status, like any process.
+project (but dbt has parsed it once: warm_dbt.py): it has its own environment, output and exit
+status, like any process.
 """
 
 import importlib
