@@ -32,7 +32,7 @@ child.wait()
 # The API server responds late, and SIGTERM comes while a finalizer runs.
 RUN_AIRFLOW = """
 import os, pathlib, signal, sys
-from local import airflow
+from dags import service as airflow
 class Finalized:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -5,110 +5,65 @@ each key that landed last.
 """
 
 from collections import Counter
-from typing import Any
-from uuid import uuid4
 
-from support.commands import Run
+import pytest
+from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
 from support.factories import decide, fetch_users, land, make_raw
 from support.random_loads import RandomLoads
 from support.warehouse import Warehouse
 
-SEEDS = 6
-NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
-NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
-# A whole run, and runs that ended half-way.
-WHOLE = ("build", *NO_TESTS)
-REBUILD = ("build", "--full-refresh")
-TESTS = (*NO_UNIT_TESTS, "--vars", "held_back_loads: warn")
-RUNS = [WHOLE, WHOLE, ("run", "--select", "+users"), ("run", "--select", "base_randomuser__users")]
-# The dataset of each model, and the columns that tell when it was built.
-MODELS = {
-    "users": ("", ""),
-    "locations": ("", ""),
-    "users_history": ("", ""),
-    "loads": ("", "built_at"),
-    "logins": ("_restricted", ""),
-    "base_randomuser__users": ("_restricted", ""),
-    "stg_randomuser__rejected": ("_restricted", ""),
-}
+# The first of random loads, and those that only `make test-faults` tries.
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow_fault) for seed in range(1, 6))]
+# Whole runs, and runs that ended half-way.
+PARTS = [("dbt", "run", "--select", model) for model in ("+users", "base_randomuser__users")]
+RUNS: list[tuple[str, ...]] = [BUILD_WITHOUT_TESTS, BUILD_WITHOUT_TESTS, *PARTS]
 
 
-class Marts:
-    """The tables and views that dbt made."""
-
-    def __init__(self, run: Run, warehouse: Warehouse) -> None:
-        self.run, self.warehouse = run, warehouse
-
-    def rows(self, table: str, without: str = "") -> Counter[str]:
-        """Return all rows `without` some columns, in no order."""
-        sql = f"select {f'* except ({without})' if without else '*'} from {table}"
-        rows = self.warehouse.client.query_and_wait(sql)
-        return Counter(str(sorted(row.items())) for row in rows)
-
-    def all_rows(self) -> dict[str, Counter[str]]:
-        analytics = self.run.analytics
-        return {
-            name: self.rows(f"{analytics}{suffix}.{name}", without)
-            for name, (suffix, without) in MODELS.items()
-        }
-
-    def read(self) -> dict[str, Counter[tuple[Any, ...]]]:
-        """Return the rows of the marts, as RandomLoads.expected_marts gives them."""
-        dataset = self.run.analytics
-        queries = {
-            "users": "select user_id, first_name, lower(trim(city)), u.loaded_at, u.load_id "
-            f"from {dataset}.users as u left join {dataset}.locations as l "
-            "on u.location_id = l.location_id",
-            "logins": "select login_uuid, username, loaded_at, load_id "
-            f"from {dataset}_restricted.logins",
-            "locations": "select lower(trim(city)), city, latitude, loaded_at, load_id "
-            f"from {dataset}.locations",
-            "users_history": "select user_id, first_name, lower(trim(city)), valid_from, valid_to "
-            f"from {dataset}.users_history as u left join {dataset}.locations as l "
-            "on u.location_id = l.location_id",
-        }
-        return {name: Counter(self.warehouse.rows(sql)) for name, sql in queries.items()}
-
-    def check(self, loads: RandomLoads, when: str) -> None:
-        """Compare with the loads; an unchanged user's current version keeps its first load."""
-        expected = {name: Counter(rows) for name, rows in loads.expected_marts().items()}
-        assert self.read() == expected, when
-        load, analytics = "loaded_at, load_id, fetched_at", self.run.analytics
-        versions = self.rows(
-            f"{analytics}.users_history where is_current",
-            f"{load}, valid_from, valid_to, is_current",
-        )
-        assert versions == self.rows(f"{analytics}.users", load), when
+def read_tables(run: Run, warehouse: Warehouse) -> dict[str, str]:
+    """Return all rows that dbt made, without the time when each load was counted."""
+    loads = f"{run.analytics}.loads"
+    rows = warehouse.rows(f"select * except (built_at) from {loads} order by load_id")
+    return warehouse.read_texts(run.analytics) | {loads: str(rows)}
 
 
-def dbt(run: Run, when: str, *arguments: str) -> None:
-    done = run("dbt", *arguments)
-    assert done.returncode == 0, f"{when}: {done.stdout}"
+def check_marts(run: Run, warehouse: Warehouse, loads: RandomLoads, when: str) -> None:
+    """Compare with the loads; an unchanged user's current version keeps its first load."""
+    dataset, city = run.analytics, "lower(trim(city))"
+    address = f"left join {dataset}.locations as l on u.location_id = l.location_id"
+    queries = {
+        "users": f"select user_id, first_name, {city}, u.loaded_at, u.load_id "
+        f"from {dataset}.users as u {address}",
+        "logins": "select login_uuid, username, loaded_at, load_id "
+        f"from {dataset}_restricted.logins",
+        "locations": f"select {city}, city, latitude, loaded_at, load_id from {dataset}.locations",
+        "users_history": f"select user_id, first_name, {city}, valid_from, valid_to "
+        f"from {dataset}.users_history as u {address}",
+    }
+    for name, rows in loads.expected_marts().items():
+        assert Counter(warehouse.rows(queries[name])) == Counter(rows), f"{name}, {when}"
+    load, version = "loaded_at, load_id, fetched_at", "valid_from, valid_to, is_current"
+    users = warehouse.rows(f"select * except ({load}) from {dataset}.users order by user_id")
+    current = f"select * except ({load}, {version}) from {dataset}.users_history where is_current"
+    assert warehouse.rows(f"{current} order by user_id") == users, when
 
 
+@pytest.mark.parametrize("seed", SEEDS)
 def test_rebuild_gives_rows_of_incremental_builds(
-    run: Run, warehouse: Warehouse, api_url: str, all_faults: bool
+    run: Run, warehouse: Warehouse, api_url: str, seed: int
 ) -> None:
-    users = fetch_users(api_url, 25)
-    for seed in range(SEEDS if all_faults else 1):
-        name = uuid4().hex[:12]
-        fresh = {"RAW_DATASET": f"raw_{name}", "ANALYTICS_DATASET": f"analytics_{name}"}
-        run = Run(run.environment | fresh)
-        loads, marts = RandomLoads(seed, users), Marts(run, warehouse)
-        make_raw(run, warehouse)
-        runs = loads.random.randint(4, 7) if all_faults else 3
-        for number in range(1, runs + 1):
-            land(run, warehouse, *loads.next_loads())
-            for load_id, decision in loads.next_decisions().items():
-                decide(run, warehouse, decision, load_id, loads.clock)
-            when = f"seed {seed}, run {number} of {runs}"
-            command = WHOLE if number in (1, runs) else loads.random.choice(RUNS)
-            dbt(run, when, *command)
-            if command == WHOLE:
-                marts.check(loads, when)
-        before = marts.all_rows()
-        when = f"seed {seed}, a rebuild after {runs} runs"
-        dbt(run, when, *REBUILD, *(TESTS if all_faults else NO_TESTS))
-        for model, rows in marts.all_rows().items():
-            assert rows == before[model], f"{when}: {model}"
-        marts.check(loads, when)
+    loads = RandomLoads(seed, fetch_users(api_url, 25))
+    make_raw(run, warehouse)
+    runs = loads.random.randint(4, 7) if seed else 3
+    for number in range(1, runs + 1):
+        land(run, warehouse, *loads.next_loads())
+        for load_id, decision in loads.next_decisions().items():
+            decide(run, warehouse, decision, load_id, loads.clock)
+        command = RUNS[0] if number in (1, runs) else loads.random.choice(RUNS)
+        passes(run(*command))
+        if command == RUNS[0]:
+            check_marts(run, warehouse, loads, f"run {number} of {runs}")
+    before = read_tables(run, warehouse)
+    tested = (*BUILD, "--vars", "held_back_loads: warn")
+    passes(run(*(tested if seed else BUILD_WITHOUT_TESTS), "--full-refresh"))
+    assert read_tables(run, warehouse) == before
+    check_marts(run, warehouse, loads, "a rebuild")

@@ -127,9 +127,7 @@ def read_arguments(package: Path, macro: str) -> list[str]:
 
 
 def test_stubs_are_the_macros_that_the_project_calls() -> None:
-    pattern = (
-        r"(?<=- )(?:dbt_utils|dbt_expectations)\.\w+|(?:dbt_utils|dbt_expectations)\.\w+(?=\()"
-    )
+    pattern = r"(?:dbt_utils|dbt_expectations)\.\w+(?=[(:])"
     files = [
         path
         for folder in ("models", "tests", "snapshots", "macros")

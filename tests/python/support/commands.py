@@ -2,7 +2,8 @@
 
 Nearly all of the time of a short command goes into importing dbt (three seconds) or Google's
 client (one). So a command is a fork of a process that has imported these, and nothing of the
-project: it has its own environment, output and exit status, like any process.
+project (but dbt has parsed it once: warm_dbt.py): it has its own environment, output and exit
+status, like any process.
 """
 
 import importlib
@@ -22,7 +23,10 @@ ROOT = Path(__file__).parents[3]
 RESPONSES = ROOT / "tests/responses"  # some fifty users of each version, as the service sends them
 BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
 BUILD_WITHOUT_TESTS = (*BUILD, "--exclude-resource-type", "test")
-LIBRARIES = ["dbt.cli.main", "dbt.adapters.bigquery", "google.cloud.bigquery", "pyarrow.parquet"]
+LIBRARIES = [
+    *("dbt.cli.main", "dbt.adapters.bigquery", "google.cloud.bigquery", "pyarrow.parquet"),
+    *("pydantic_settings", "slack_sdk", "tqdm", "tests.python.support.warm_dbt"),
+]
 
 # ingest/__main__.py keeps libraries from being imported, which a fork has imported already.
 MAINS = {
@@ -32,7 +36,7 @@ MAINS = {
 }
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload([*LIBRARIES, "pydantic_settings", "slack_sdk", "tqdm"])
+_forks.set_forkserver_preload(LIBRARIES)
 
 
 @dataclass

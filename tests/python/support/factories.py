@@ -23,6 +23,7 @@ class Load:
     load_id: str
     loaded_at: datetime
     users: list[Any] = field(default_factory=list)
+    api_version: str = "1.4"
 
 
 def fetch_users(api_url: str, number: int) -> list[dict[str, Any]]:
@@ -40,46 +41,37 @@ def changed_user(user: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return changed
 
 
-def user(number: int, version: str = "1.4") -> User:
-    """Return a user as that version of the API sends one."""
-    street: Any = {"number": 12, "name": "High Street"}
-    login = {"uuid": f"00000000-0000-4000-8000-{number:012}"}
-    born: Any = {"date": "1990-05-31T23:59:59.999Z", "age": 36}
-    place = {
-        "coordinates": {"latitude": "-21.6687", "longitude": "53.7805"},
-        "timezone": {"offset": "+5:45", "description": "Kathmandu"},
-    }
-    number_of_version = tuple(map(int, version.split(".")))
-    if number_of_version < (1, 3):
-        street = "12 High Street"
-    if number_of_version < (1, 2):
-        born = "1990-05-31 23:59:59" if version == "1.1" else 644198399
-        login, place = {}, {}
-    country = {"country": "Nepal"} if number_of_version >= (1, 3) else {}
+def user(number: int) -> User:
+    """Return a user as the API sends one."""
     credentials = {"username": f"user{number}", "password": f"secret{number}", "salt": "salt"}
     hashes = {name: size * "0" for name, size in (("md5", 32), ("sha1", 40), ("sha256", 64))}
-    picture = dict.fromkeys(("large", "medium", "thumbnail"), f"http://localhost/{number}")
+    born = {"date": "1990-05-31T23:59:59.999Z", "age": 36}
     return {
         "gender": "female",
         "name": {"title": "Ms", "first": "Ann", "last": "Other"},
-        "location": {"street": street, "city": "Town", "state": "State"}
-        | country
-        | {"postcode": 1234 if number % 2 else "AB1 2CD"}
-        | place,
+        "location": {
+            "street": {"number": 12, "name": "High Street"},
+            "city": "Town",
+            "state": "State",
+            "country": "Nepal",
+            "postcode": 1234 if number % 2 else "AB1 2CD",
+            "coordinates": {"latitude": "-21.6687", "longitude": "53.7805"},
+            "timezone": {"offset": "+5:45", "description": "Kathmandu"},
+        },
         "email": "ann@example.com",
-        "login": login | credentials | hashes,
+        "login": {"uuid": f"00000000-0000-4000-8000-{number:012}"} | credentials | hashes,
         "dob": born,
-        "registered": deepcopy(born),
+        "registered": born | {},
         "phone": "1",
         "cell": "2",
         "id": {"name": "", "value": None if number % 3 else "7"},
-        "picture": picture,
+        "picture": dict.fromkeys(("large", "medium", "thumbnail"), f"http://localhost/{number}"),
         "nat": "GB",
     }
 
 
-def response_file(folder: Path, name: str, users: list[User], version: str = "1.4") -> Path:
-    info = {"seed": "s", "results": len(users), "page": 1, "version": version}
+def response_file(folder: Path, name: str, users: list[User]) -> Path:
+    info = {"seed": "s", "results": len(users), "page": 1, "version": "1.4"}
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"results": users, "info": info}))
     return file
@@ -97,27 +89,28 @@ def make_raw(run: Run, warehouse: Warehouse) -> None:
 
 def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
     """Land loads at their own times."""
-    users = [
-        f"struct({_text(load.load_id)} as load_id, {index} as record_index, "
-        f"{_text(json.dumps(user, ensure_ascii=False))} as payload, "
-        f"timestamp '{load.loaded_at.isoformat()}' as loaded_at)"
+    users = ", ".join(
+        f"({_text(load.load_id)}, {index}, {_text(json.dumps(user, ensure_ascii=False))}, "
+        f"'{load.api_version}', timestamp '{load.loaded_at.isoformat()}')"
         for load in loads
         for index, user in enumerate(load.users)
-    ]
+    )
     warehouse.rows(
         f"insert into {run.raw}.users (load_id, record_index, page, payload, api_version, seed, "
-        "fetched_at, loaded_at) select load_id, record_index, 1, payload, '1.4', "
-        f"'people', loaded_at, loaded_at from unnest([{', '.join(users)}])"
+        "fetched_at, loaded_at) select load_id, record_index, 1, payload, api_version, 'people', "
+        "loaded_at, loaded_at from unnest(array<struct<load_id string, record_index int64, "
+        f"payload string, api_version string, loaded_at timestamp>>[{users}])"
     )
-    ledger = [
-        f"struct({_text(load.load_id)} as load_id, {len(load.users)} as users, "
-        f"timestamp '{load.loaded_at.isoformat()}' as loaded_at)"
+    ledger = ", ".join(
+        f"({_text(load.load_id)}, {len(load.users)}, '{load.api_version}', "
+        f"timestamp '{load.loaded_at.isoformat()}')"
         for load in loads
-    ]
+    )
     warehouse.rows(
         f"insert into {run.raw}.loads (load_id, source, api_version, seed, users_received, "
-        "users_landed, loader_version, started_at, loaded_at) select load_id, 'test', '1.4', "
-        f"'people', users, users, 'test', loaded_at, loaded_at from unnest([{', '.join(ledger)}])"
+        "users_landed, loader_version, started_at, loaded_at) select load_id, 'test', api_version, "
+        "'people', users, users, 'test', loaded_at, loaded_at from unnest(array<struct<"
+        f"load_id string, users int64, api_version string, loaded_at timestamp>>[{ledger}])"
     )
 
 
