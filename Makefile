@@ -77,7 +77,7 @@ dashboard: setup .venv/superset/ready  ## Superset with the dashboard, on the em
 	@$(LOCAL) .venv/superset/bin/python -m local.superset
 
 ##@ Check it
-test: lint pytest  ## lint, and test the pipeline and its SQL: seven minutes
+test: lint pytest  ## lint, and test the pipeline and its SQL: four minutes
 
 # Two files at once: half of the time a test waits.
 pytest: setup

@@ -29,21 +29,6 @@ for process in psutil.Process(os.getppid()).children():
         process.kill()
 child.wait()
 """
-# The API server responds late, and SIGTERM comes while a finalizer runs.
-RUN_AIRFLOW = """
-import os, pathlib, signal, sys
-from dags import service as airflow
-class Finalized:
-    def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
-def is_reachable(url, responses=[True, False]):
-    print(*sorted(file.stem for file in pathlib.Path(os.environ["LOCAL_DIR"]).rglob("*.log")))
-    if len(responses) == 1:
-        Finalized()
-    return responses.pop()
-airflow.is_reachable, airflow.AIRFLOW = is_reachable, pathlib.Path(sys.argv.pop())
-sys.exit(airflow.main())
-"""
 
 
 def local(tmp_path: Path, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
@@ -128,26 +113,6 @@ def test_used_job_ids_stay_and_deleted_values_leave_the_file(tmp_path: Path) -> 
     assert b"person-17@" not in restart(f"begin transaction; {delete}; commit transaction")
     names = duckdb.connect(file).execute(f'select name from "{PROJECT}__d".v').fetchall()
     assert len(names) == 99 and ("person-18@",) in names
-
-
-def test_airflow_starts_scheduler_last_and_stops_on_any_signal(tmp_path: Path) -> None:
-    program = tmp_path / "airflow-stub"
-    program.write_text('#!/bin/sh\n[ "$1" = db ] || exec sleep 600\n')
-    program.chmod(0o700)
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_AIRFLOW, program],
-        cwd=ROOT,
-        env=os.environ | {"LOCAL_DIR": str(tmp_path)},
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    *logs, started = done.stdout.splitlines()
-    assert logs == ["api-server dag-processor db"] * 2
-    assert started.startswith("Airflow: http://127.0.0.1:")
-    assert (tmp_path / "airflow/scheduler.log").exists()
 
 
 def test_api_of_settings_is_used_and_not_printed(
