@@ -17,15 +17,14 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def make_job(invocation: str, node: str, billed: int, slot: int) -> bigquery.QueryJob:
     """Return a job as BigQuery lists it."""
     labels = {"dbt_invocation_id": invocation, "node_id": node}
-    query = {"totalBytesBilled": f"{billed}", "totalSlotMs": f"{slot}"}
-    return bigquery.QueryJob.from_api_repr(
-        {
-            "jobReference": {"projectId": "p", "jobId": f"{node}{billed}", "location": "US"},
-            "configuration": {"query": {"query": "select 1"}, "labels": labels},
-            "statistics": {"totalSlotMs": f"{slot}", "query": query},
-        },
-        bigquery.Client("p", AnonymousCredentials()),  # type: ignore[no-untyped-call]
-    )
+    statistics = {"query": {"totalBytesBilled": f"{billed}", "totalSlotMs": f"{slot}"}}
+    resource = {
+        "jobReference": {"projectId": "p", "jobId": f"{node}{billed}", "location": "US"},
+        "configuration": {"query": {"query": "select 1"}, "labels": labels},
+        "statistics": statistics | {"totalSlotMs": f"{slot}"},
+    }
+    client = bigquery.Client("p", AnonymousCredentials())  # type: ignore[no-untyped-call]
+    return bigquery.QueryJob.from_api_repr(resource, client)
 
 
 def test_all_statements_of_a_node_are_billed_to_it() -> None:
@@ -39,10 +38,8 @@ def test_all_statements_of_a_node_are_billed_to_it() -> None:
 
 
 def make_invocation(**statuses: str) -> Invocation:
-    results = [
-        {"unique_id": key.replace("__", ".p."), "status": status}
-        for key, status in statuses.items()
-    ]
+    nodes = ((key.replace("__", ".p."), status) for key, status in statuses.items())
+    results = [{"unique_id": node, "status": status} for node, status in nodes]
     return Invocation("a", "build", NOW, results=results)
 
 
@@ -114,7 +111,6 @@ def test_exit_status_says_whether_dbt_would_fail_again(
 @pytest.mark.parametrize(
     ("words", "command"),
     [
-        ("build --target none", "build"),
         ("--debug source freshness", "source freshness"),
         ("retry", "build"),
         ("ls --resource-type test", None),
@@ -126,8 +122,8 @@ def test_command_that_left_no_results_is_that_of_the_log(
 ) -> None:
     """The results that are there are of the command before."""
     write_results(folder, ["fail"])
-    log = f"\n===== 05:00:00.000000 | {'0d8f7e31-5f5b-4c39-8bb6-7d2f6f3d1a55'} =====\n"
-    (folder / "dbt.log").write_text(log + f"{{'invocation_command': 'dbt {words}'}}\n")
+    begin = "===== 05:00:00.000000 | 0d8f7e31-5f5b-4c39-8bb6-7d2f6f3d1a55 ====="
+    (folder / "dbt.log").write_text(f"{begin}\n{{'invocation_command': 'dbt {words}'}}\n")
     last = read_invocations()[0]
     assert (last.command, last.has_results) == (command or "build", not command)
     assert choose_exit_status(1, read_invocations()) == (1 if command else 3)
