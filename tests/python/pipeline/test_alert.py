@@ -1,7 +1,6 @@
 """`python -m publish alert` with what dbt really left, a real ledger and the fake Slack."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from support.odd_users import land_texts
 from support.warehouse import Warehouse
 
 UNIQUE = "unique_logins_password"  # really warns: the build's passwords come from a short list
-ALL_TIME = "loaded_at >= timestamp '1970-01-01'"
 BASE = "model.randomuser.base_randomuser__users"
 
 
@@ -24,7 +22,7 @@ def test_failures_are_sent_until_a_build_is_well(
     """An empty source, a load that is held back, a build that leaves nothing, and a good one."""
 
     def record(*command: str) -> int:
-        status = f"{run('dbt', *command, LOAD_ID='odd').returncode}"
+        status = f"{run('dbt', *command).returncode}"
         return run("publish", "history", "--exit-status", status, LOAD_ID="odd").returncode
 
     host = AlertHost(run, warehouse, slack)
@@ -45,10 +43,7 @@ def test_failures_are_sent_until_a_build_is_well(
     )
     assert "error" not in str(others) and "loads_have_few_rejected_users" not in str(others)
     assert record("build", "--target", "none") == 2
-    assert host.posted_lines() == [
-        "error: `dbt build` left no results: it was killed, or could not read the project or use "
-        "BigQuery"
-    ]
+    assert "error: `dbt build` left no results: it was killed, or" in str(host.posted_lines())
     passes(run("ingest", "--accept", "odd"))
     assert record(*BUILD[1:]) == 0
     for folder in ("DBT_TARGET_PATH", "DBT_LOG_PATH"):  # other machines know the same
@@ -57,32 +52,22 @@ def test_failures_are_sent_until_a_build_is_well(
     assert rejected.startswith("warning: test `users_are_not_rejected` warns: 1 row: load_id=odd, ")
     assert recovered == ["recovered: held-back load `odd`", "recovered: `dbt build`"]
     assert passes(run("publish", "report")).startswith("1 error and ")
-    commands = f"select command, status, is_part from {run.raw}.runs where node = ''"
-    assert warehouse.rows(f"{commands} order by ended_at") == [
-        ("source freshness", "error", False),
-        ("build", "error", False),
-        ("build", "no results", True),
-        ("build", "success", False),
-    ]
 
 
 def test_warning_has_row_count_and_table_but_no_user(
     built: Run, slack: FakeSlack, warehouse: Warehouse
 ) -> None:
     host = AlertHost(built, warehouse, slack)
-    lines = host.posted_lines()
-    ((stored,),) = warehouse.rows(
-        f"select relation from {built.raw}.runs where node like '%{UNIQUE}%'"
+    nodes = f"{built.raw}.runs where node like '%{UNIQUE}%'"
+    ((stored,),) = warehouse.rows(f"select relation from {nodes}")
+    ((count,),) = warehouse.rows(f"select count(*) from `{stored}`")
+    assert (
+        f"warning: test `{UNIQUE}` warns: {count:,} rows, stored in `{stored}`"
+        in host.posted_lines()
     )
-    count = len(warehouse.rows(f"select * from `{stored}`"))
-    assert count > 0
-    rows = f"{count:,} row{'' if count == 1 else 's'}"
-    assert f"warning: test `{UNIQUE}` warns: {rows}, stored in `{stored}`" in lines
-    assert host.posted_lines() == []
-
     fields = ("email", "phone", "login.uuid", "login.username", "login.md5", "login.sha256")
     values = ", ".join(f"json_value(payload, '$.{field}')" for field in fields)
-    users = warehouse.rows(f"select {values} from {built.raw}.users where {ALL_TIME}")
+    users = warehouse.rows(f"select {values} from {built.raw}.users where loaded_at is not null")
     (text,) = slack.accepted
     assert users and not [value for user in users for value in user if str(value) in text]
 
@@ -98,22 +83,17 @@ def test_failed_model_names_what_it_stopped_and_recovers(alert_host: AlertHost) 
             load_id="'05:00'",
         )
 
-    tasks = {"ALERT_TASKS": "ingest=success,build=failed,publish=upstream_failed"}
+    tasks = {"ALERT_TASKS": "build=failed,publish=upstream_failed", "ALERT_LOAD_ID": "05:00"}
+    failed = "error: model `base_randomuser__users` was not built: dbt's log says why; because of "
     record_failure()
-    (line,) = alert_host.posted_lines(**tasks, ALERT_LOAD_ID="05:00")
-    cause, not_built = line.split("; because of that 4 models were not built: ")
-    assert cause == "error: model `base_randomuser__users` was not built: dbt's log says why"
-    models, task = not_built.split(" and ")
+    (line,) = alert_host.posted_lines(**tasks)
+    models, task = line.removeprefix(f"{failed}that 4 models were not built: ").split(" and ")
     assert sorted(models.split(", ")) == stopped and task == "task `build` of load `05:00` failed"
-    record_failure()
-    assert alert_host.posted_lines(**tasks, ALERT_LOAD_ID="05:00") == []
     alert_host.record()
     record_failure()  # it was well in between, which no alert has said
-    (line,) = alert_host.posted_lines()
-    assert line.startswith("still error: model `base_randomuser__users` was not built")
+    assert f"still {failed}" in str(alert_host.posted_lines())
     alert_host.record()
-    recovered = ["recovered: model `base_randomuser__users`"]
-    assert alert_host.posted_lines(ALERT_TASKS="build=success") == recovered
+    assert alert_host.posted_lines() == ["recovered: model `base_randomuser__users`"]
 
 
 def test_build_is_compared_with_builds_of_as_many_loads(alert_host: AlertHost) -> None:
@@ -125,18 +105,13 @@ def test_build_is_compared_with_builds_of_as_many_loads(alert_host: AlertHost) -
 
     for number in range(6):
         record(10 + number)
-        for _ in range(2):
-            record(1, started_at="current_timestamp()")  # no new load
+        record(1, started_at="current_timestamp()")  # no new load
     record(14)
     assert alert_host.posted_lines() == []
     record(60)
     (line,) = alert_host.posted_lines()
-    assert re.match(
-        r"warning: `dbt build` billed 70 MB, 3\.\d times the 2\d MB that are usual with 1 new "
-        r"load; most of it \(60 MB\) for `users`",
-        line,
-    )
-    assert alert_host.posted_lines() == []  # no newer build
+    assert line.startswith("warning: `dbt build` billed 70 MB, 3.0 times the 23 MB that are usual")
+    assert line.endswith(" with 1 new load; most of it (60 MB) for `users`")
     record(12)
     assert alert_host.posted_lines() == ["recovered: the bytes that `dbt build` billed"]
 
@@ -152,30 +127,24 @@ def test_unfinished_load_stays_until_it_is_in_the_ledger(alert_host: AlertHost) 
     rows(f"delete from {run.raw}.loads where true")
     assert alert_host.posted_lines() == []  # the loader may still retry
     make_older("users", "loaded_at", 1)
-    not_finished = "load `&lt;two&gt;` is not finished, 5 users are in raw: run it again"
-    assert alert_host.posted_lines() == [f"error: {not_finished}"]
+    error = "error: load `&lt;two&gt;` is not finished, 5 users are in raw: run it again"
+    assert alert_host.posted_lines() == [error]
     make_older("users", "loaded_at", 30)
     make_older("alerts", "said_at", 30)
-    assert alert_host.posted_lines() == [f"still error: {not_finished}"]
+    assert alert_host.posted_lines() == [f"still {error}"]
     passes(run("ingest", "--users", "5", *load))
     assert alert_host.posted_lines() == ["recovered: load `&lt;two&gt;`"]
 
 
 def test_old_held_back_load_and_dropped_mart_are_named(alert_host: AlertHost) -> None:
-    rows, loads = alert_host.warehouse.rows, f"{alert_host.run.raw}.loads_of_mart"
+    rows, marts = alert_host.warehouse.rows, alert_host.run.analytics
     old = "'held back' as state, timestamp_sub(loaded_at, interval 40 day) as loaded_at"
-    rows(f"create table {loads} as select * replace ({old}) from {alert_host.run.analytics}.loads")
-    relation = f"set relation = '{loads}' where node = 'model.randomuser.loads'"
-    rows(f"update {alert_host.run.raw}.runs {relation}")
-    (line,) = alert_host.posted_lines()
-    assert "is held back until `python -m ingest --accept " in line
-    rows(f"update {loads} set state = 'set aside' where true")
-    (line,) = alert_host.posted_lines()
-    assert line.startswith("recovered: held-back load ")
-    rows(f"drop table {loads}")
-    gone = f"error: table `{loads}` does not exist"
-    assert alert_host.posted_lines() == [gone]
-    assert gone in " ".join(passes(alert_host.run("publish", "report")).split())
+    loads = alert_host.replace_loads(f"select * replace ({old}) from {marts}.loads")
+    assert " is held back until `python -m ingest --accept " in str(alert_host.posted_lines())
+    rows(f"update `{loads}` set state = 'set aside' where true")
+    assert "recovered: held-back load " in str(alert_host.posted_lines())
+    rows(f"drop table `{loads}`")
+    assert alert_host.posted_lines() == [f"error: table `{loads}` does not exist"]
 
 
 def test_what_cannot_be_read_is_sent(alert_host: AlertHost) -> None:
@@ -184,14 +153,11 @@ def test_what_cannot_be_read_is_sent(alert_host: AlertHost) -> None:
         "error: BigQuery refused or did not answer (RetryError): nothing else could be checked",
         "error: task `ingest` failed: its log says why",
     ]
-    without_webhook = alert_host.run_alert(**outage | {"SLACK_WEBHOOK_URL": ""})
-    assert without_webhook.returncode == 1
-    assert "BigQuery refused or did not answer" in without_webhook.stderr
-
+    done = alert_host.run_alert(**outage | {"SLACK_WEBHOOK_URL": ""})
+    assert done.returncode == 1 and "BigQuery refused or did not answer" in done.stderr
     users = f"{alert_host.run.raw}.users"
     alert_host.warehouse.rows(f"create or replace table {users} (load_id string)")
-    (line,) = alert_host.posted_lines()
-    assert "is of an earlier version: docs/upgrade.md has the statements" in line
+    assert "is of an earlier version: docs/upgrade.md has " in str(alert_host.posted_lines())
     done = alert_host.run("publish", "history")
     assert done.returncode == 1 and "docs/upgrade.md" in done.stderr
 
@@ -210,29 +176,25 @@ def test_alert_is_sent_until_slack_accepts_it_and_again_after_hours(alert_host: 
     rows(f"update {sent} set said_at = timestamp_sub(said_at, interval 2 hour) where true")
     assert alert_host.posted_lines() == []
     assert alert_host.posted_lines(ALERT_REPEAT_HOURS="1.9") == [f"still error: {STALE}"]
-    assert alert_host.posted_lines(ALERT_REPEAT_HOURS="1.9") == []
     expected = [("source:randomuser.users", "error", STALE)] * 2
     assert rows(f"select key, state, message from {sent}") == expected
     alert_host.record_freshness("pass", 0)
     assert alert_host.posted_lines() == ["recovered: source `randomuser.users`"]
-    alert_host.record_freshness("pass", 0)
-    assert alert_host.posted_lines() == []
 
 
-def test_alert_beyond_max_lines_is_recorded(alert_host: AlertHost) -> None:
+def test_message_has_at_most_30_short_lines_and_all_are_recorded(alert_host: AlertHost) -> None:
     alert_host.warehouse.rows(
-        f"insert into {alert_host.run.raw}.runs "
-        "(invocation_id, command, node, status, ended_at, is_part) "
-        "select 'a', 'run', concat('model.randomuser.m', n), 'error', current_timestamp(), true "
-        "from unnest(generate_array(1, 40)) as n"
+        f"insert into {alert_host.run.raw}.runs (invocation_id, command, node, status, ended_at) "
+        "select 'a', 'run', concat('model.randomuser.', repeat('m', 500), n), 'error', "
+        "current_timestamp() from unnest(generate_array(1, 40)) as n"
     )
-    assert alert_host.posted_lines()[-1].startswith("... and 10 more: ")
+    *lines, last = alert_host.posted_lines()
+    assert {*lines} == {f"error: model `{'m' * 493}..."} and len(lines) == 30
+    assert last == "... and 10 more: `python -m publish report`"
     assert alert_host.posted_lines() == []
 
 
 def test_wrong_settings_are_named_but_not_the_webhook(alert_host: AlertHost) -> None:
-    for settings in ({"ALERT_TASKS": "build"}, {"SLACK_WEBHOOK_URL": f"services/{SECRET}"}):
-        done = alert_host.run_alert(**settings)
-        (line,) = for_people(done.stderr)
-        assert done.returncode == 2
-        assert line.startswith(f"publish: wrong settings: {next(iter(settings))}: is not ")
+    for name, value in (("ALERT_TASKS", "build"), ("SLACK_WEBHOOK_URL", f"services/{SECRET}")):
+        done = alert_host.run_alert(**{name: value})
+        assert done.returncode == 2 and f"publish: wrong settings: {name}: is not " in done.stderr

@@ -9,6 +9,8 @@ from support.commands import Run, passes
 from support.fake_slack import FakeSlack
 from support.warehouse import Warehouse
 
+from local.__main__ import PROJECT
+
 SECRET = "XoXoSecretOfTheWebhook"  # noqa: S105
 STALE = (
     "source `randomuser.users` is stale: its newest load is 25.0 hours old, the limit is 24 hours"
@@ -35,6 +37,14 @@ class AlertHost:
         posts = self.slack.accepted[before:]
         assert len(posts) <= 1 and ("No changes to send" in output) is not bool(posts)
         return [re.sub("^- ", "", line) for post in posts for line in post.splitlines()[1:]]
+
+    def replace_loads(self, sql: str) -> str:
+        """Let the mart `loads` be another table, with the rows of a query; return its name."""
+        table, mart = f"{PROJECT}.{self.run.raw}.loads_of_mart", "model.randomuser.loads"
+        self.warehouse.rows(f"create table `{table}` as {sql}")
+        runs = f"{self.run.raw}.runs"
+        self.warehouse.rows(f"update {runs} set relation = '{table}' where node = '{mart}'")
+        return table
 
     def record(self, command: str = "build", where: str = "true", **changed: str) -> None:
         """Record the first whole `command` again as of now, with other values: SQL by column.

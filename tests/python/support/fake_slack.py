@@ -14,8 +14,7 @@ from typing import Any
 class Response:
     """A response as docs.slack.dev describes it for incoming webhooks."""
 
-    status: int = 200
-    """0: the connection is closed without a response."""
+    status: int = 200  # 0: the connection is closed without a response
     body: str = "ok"
     retry_after: int | None = None
 
@@ -24,14 +23,10 @@ class Response:
 class FakeSlack:
     """The requests that Slack received, and the responses that it will send."""
 
-    url: str
-    """The webhook. Its last part is the secret."""
-    responses: list[Response] = field(default_factory=list)
-    """The next responses, in order; then all is accepted."""
-    request_times: list[float] = field(default_factory=list)
-    """When each request was received, in seconds of the monotonic clock."""
-    accepted: list[str] = field(default_factory=list)
-    """The texts of the messages with the response "ok"."""
+    url: str  # the webhook, whose last part is the secret
+    responses: list[Response] = field(default_factory=list)  # the next ones; then all is accepted
+    request_times: list[float] = field(default_factory=list)  # of the monotonic clock
+    accepted: list[str] = field(default_factory=list)  # the texts with the response "ok"
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from publish.dbt_results import Invocation, find_causes, is_part, read_invocations
+from publish.dbt_results import FRESHNESS, Invocation, find_causes, is_part, read_invocations
 from publish.history import choose_exit_status, make_label, sum_jobs
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -17,15 +18,14 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def make_job(invocation: str, node: str, billed: int, slot: int) -> bigquery.QueryJob:
     """Return a job as BigQuery lists it."""
     labels = {"dbt_invocation_id": invocation, "node_id": node}
-    query = {"totalBytesBilled": f"{billed}", "totalSlotMs": f"{slot}"}
-    return bigquery.QueryJob.from_api_repr(
-        {
-            "jobReference": {"projectId": "p", "jobId": f"{node}{billed}", "location": "US"},
-            "configuration": {"query": {"query": "select 1"}, "labels": labels},
-            "statistics": {"totalSlotMs": f"{slot}", "query": query},
-        },
-        bigquery.Client("p", AnonymousCredentials()),  # type: ignore[no-untyped-call]
-    )
+    statistics = {"query": {"totalBytesBilled": f"{billed}", "totalSlotMs": f"{slot}"}}
+    resource = {
+        "jobReference": {"projectId": "p", "jobId": f"{node}{billed}", "location": "US"},
+        "configuration": {"query": {"query": "select 1"}, "labels": labels},
+        "statistics": statistics | {"totalSlotMs": f"{slot}"},
+    }
+    client = bigquery.Client("p", AnonymousCredentials())  # type: ignore[no-untyped-call]
+    return bigquery.QueryJob.from_api_repr(resource, client)
 
 
 def test_all_statements_of_a_node_are_billed_to_it() -> None:
@@ -39,10 +39,8 @@ def test_all_statements_of_a_node_are_billed_to_it() -> None:
 
 
 def make_invocation(**statuses: str) -> Invocation:
-    results = [
-        {"unique_id": key.replace("__", ".p."), "status": status}
-        for key, status in statuses.items()
-    ]
+    nodes = ((key.replace("__", ".p."), status) for key, status in statuses.items())
+    results = [{"unique_id": node, "status": status} for node, status in nodes]
     return Invocation("a", "build", NOW, results=results)
 
 
@@ -76,58 +74,49 @@ def test_build_without_a_node_of_the_project_is_a_part() -> None:
     assert is_part(whole, {})  # no manifest
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what dbt writes, and of its log."""
-    for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH"):
-        monkeypatch.setenv(name, str(tmp_path))
-    return tmp_path
-
-
-def write_results(folder: Path, statuses: list[str], name: str = "run_results") -> None:
-    """Write what a build, or a check of freshness, leaves."""
-    metadata = dict.fromkeys(("generated_at", "invocation_started_at"), "2026-01-01T05:00:00Z")
-    results = [{"unique_id": f"node.{status}", "status": status} for status in statuses]
-    content = {"metadata": metadata | {"invocation_id": "of results"}, "results": results}
-    args = {"args": {"which": "build"}} if name == "run_results" else {}
-    (folder / f"{name}.json").write_text(json.dumps(content | args))
-
-
 @pytest.mark.parametrize(
-    ("name", "statuses", "dbt_status", "expected"),
+    ("command", "statuses", "dbt_status", "expected"),
     [
-        ("run_results", ["success", "fail", "skipped"], 1, 3),
-        ("run_results", ["fail", "error"], 1, 1),
-        ("run_results", ["pass", "warn"], 0, 0),
-        ("run_results", ["fail"], 137, 137),
-        ("sources", ["error"], 1, 3),  # it is stale
-        ("sources", ["runtime error"], 1, 1),
+        ("build", ["success", "fail", "skipped"], 1, 3),
+        ("build", ["fail", "error"], 1, 1),
+        ("build", ["pass", "warn"], 0, 0),
+        ("build", ["fail"], 137, 137),
+        (FRESHNESS, ["error"], 1, 3),  # it is stale
+        (FRESHNESS, ["runtime error"], 1, 1),
     ],
 )
 def test_exit_status_says_whether_dbt_would_fail_again(
-    folder: Path, name: str, statuses: list[str], dbt_status: int, expected: int
+    command: str, statuses: list[str], dbt_status: int, expected: int
 ) -> None:
-    write_results(folder, statuses, name)
-    assert choose_exit_status(dbt_status, read_invocations()) == expected
+    results = [{"unique_id": "", "status": status} for status in statuses]
+    last = Invocation("a", command, NOW, results=results)
+    assert choose_exit_status(dbt_status, [last]) == expected
 
 
 @pytest.mark.parametrize(
     ("words", "command"),
     [
-        ("build --target none", "build"),
-        ("--debug source freshness", "source freshness"),
+        ("--debug source freshness", FRESHNESS),
         ("retry", "build"),
         ("ls --resource-type test", None),
         ("run-operation forget_users --args {build: 1}", None),
     ],
 )
 def test_command_that_left_no_results_is_that_of_the_log(
-    folder: Path, words: str, command: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, command: str | None
 ) -> None:
     """The results that are there are of the command before."""
-    write_results(folder, ["fail"])
-    log = f"\n===== 05:00:00.000000 | {'0d8f7e31-5f5b-4c39-8bb6-7d2f6f3d1a55'} =====\n"
-    (folder / "dbt.log").write_text(log + f"{{'invocation_command': 'dbt {words}'}}\n")
+    for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH"):
+        monkeypatch.setenv(name, str(tmp_path))
+    metadata = dict.fromkeys(("generated_at", "invocation_started_at"), "2026-01-01T05:00:00Z")
+    content: dict[str, Any] = {
+        "metadata": metadata | {"invocation_id": "before"},
+        "args": {"which": "build"},
+    }
+    content["results"] = [{"unique_id": "test.p.a", "status": "fail"}]
+    (tmp_path / "run_results.json").write_text(json.dumps(content))
+    begin = "===== 05:00:00.000000 | 0d8f7e31-5f5b-4c39-8bb6-7d2f6f3d1a55 ====="
+    (tmp_path / "dbt.log").write_text(f"{begin}\n{{'invocation_command': 'dbt {words}'}}\n")
     last = read_invocations()[0]
     assert (last.command, last.has_results) == (command or "build", not command)
     assert choose_exit_status(1, read_invocations()) == (1 if command else 3)
