@@ -15,7 +15,7 @@ from support.warehouse import Warehouse
 # Four runs with all that matters: users who landed late, twice in a load, or in two loads of one
 # time; loads that are held back, accepted later, set aside (so that some users go, and some get a
 # version back that is older than the look-back), accepted again, or never used.
-FIRST_SEED = 2007
+FIRST_SEED = 4150
 # The others are only for `make test-faults`.
 SLOW_SEEDS = [pytest.param(seed, marks=pytest.mark.slow_fault) for seed in range(1, 6)]
 # Whole runs, and runs that ended half-way.
