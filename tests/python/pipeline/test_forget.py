@@ -1,6 +1,5 @@
 """Forgotten users are nowhere any more, and nothing brings them back."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
@@ -12,33 +11,28 @@ PERSON = "0000aaaa-0000-4000-8000-00000000aaaa"
 OTHERS = [user(number) for number in range(60)]
 ALONE = {"street": {"number": 471104711, "name": "Lonely Lane"}, "city": "Nowhereville"}
 PLACE = {"coordinates": {"latitude": "-77.7771", "longitude": "166.6661"}}
-VERSIONS = [
-    changed_user(
-        user(1000),
-        login={"uuid": PERSON.upper()},
-        name={"first": "Zebedee", "last": "Quix"},
-        email="not-an-address",  # a failing test stores the row
-        phone="0555-1",
-        cell="0555-2",
-        id={"name": "SVNR", "value": "11 220333 Q 444"},
-        dob={"date": "1931-02-03T04:05:06.789Z"},
-        registered={"date": "2003-04-05T06:07:08.910Z"},
-        location=ALONE | {"coordinates": {"latitude": "-66.6661", "longitude": "55.5551"}},
-    )
-]
-VERSIONS.append(
-    changed_user(VERSIONS[0], name={"first": "Zeb"}, location=OTHERS[2]["location"] | PLACE)
+FIRST = changed_user(
+    user(1000),
+    login={"uuid": PERSON.upper()},
+    name={"first": "Zebedee", "last": "Quix"},
+    email="not-an-address",  # a failing test stores the row
+    phone="0555-1",
+    cell="0555-2",
+    id={"name": "SVNR", "value": "11 220333 Q 444"},
+    dob={"date": "1931-02-03T04:05:06.789Z"},
+    registered={"date": "2003-04-05T06:07:08.910Z"},
+    location=ALONE | {"coordinates": {"latitude": "-66.6661", "longitude": "55.5551"}},
 )
-VERSIONS.append(changed_user(VERSIONS[1], login={"password": None}))  # is rejected
-VERSIONS.append(changed_user(VERSIONS[1], phone="0555-3"))
+SECOND = changed_user(FIRST, name={"first": "Zeb"}, location=OTHERS[2]["location"] | PLACE)
+REJECTED = changed_user(SECOND, login={"password": None})
+UNBUILT = changed_user(SECOND, phone="0555-3")
 
 
-def leaves(value: object) -> Iterator[str]:
-    """Yield the texts and numbers within a JSON value."""
-    for inner in value.values() if isinstance(value, dict) else ():
-        yield from leaves(inner)
-    if not isinstance(value, dict):
-        yield str(value)
+def leaves(value: object) -> set[str]:
+    """Return the texts and numbers within a JSON value."""
+    if isinstance(value, dict):
+        return set().union(*map(leaves, value.values()))
+    return {str(value)}
 
 
 def read_built(run: Run, warehouse: Warehouse) -> dict[str, str]:
@@ -56,13 +50,12 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
         file = response_file(tmp_path, load_id, list(users))
         return passes(run("ingest", "--load-id", load_id, "--from-file", file))
 
-    first, second, rejected, unbuilt = VERSIONS
-    land("one", *OTHERS[:30], first)
-    land("two", second, OTHERS[3])
-    land("three", *OTHERS[30:], rejected)
+    land("one", *OTHERS[:30], FIRST)
+    land("two", SECOND, OTHERS[3])
+    land("three", *OTHERS[30:], REJECTED)
     passes(run(*BUILD, "--store-failures"))
     passes(run("publish", "history"))
-    land("four", unbuilt, OTHERS[4])
+    land("four", UNBUILT, OTHERS[4])
     warehouse.rows(
         f"create table {run.raw}.copy_of_somebody as select load_id, record_index, payload "
         f"from {run.raw}.users where load_id = 'one'"
@@ -71,13 +64,13 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
     warehouse.rows(f"create table {batch} as select * from {run.analytics}.users")
 
     # The values that nobody else has; also the keys that the pipeline has made of them.
-    values = {PERSON} | {leaf for version in VERSIONS for leaf in leaves(version)}
+    values = {PERSON}.union(*map(leaves, (FIRST, SECOND, REJECTED, UNBUILT)))
     keys = f"select location_id from {run.analytics}.users_history"
     own, shared = (
         {str(key) for (key,) in warehouse.rows(f"{keys} where user_id {is_own}")}
         for is_own in (f"= '{PERSON}'", f"!= '{PERSON}'")
     )
-    values = (values | own) - shared - {leaf for other in OTHERS for leaf in leaves(other)}
+    values = (values | own) - shared.union(*map(leaves, OTHERS))
     assert {"Zebedee", "471104711", "166.6661", "not-an-address", "secret1000"} <= values
     texts = warehouse.read_texts(run.raw, run.analytics)
     assert not [value for value in values if value not in "".join(texts.values())]
@@ -103,12 +96,12 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
     passes(run(*BUILD))
     warehouse.rows(f"drop table {batch}")
     built = read_built(run, warehouse)
-    assert "Already loaded: 30 users" in land("one", *OTHERS[:30], first)
+    assert "Already loaded: 30 users" in land("one", *OTHERS[:30], FIRST)
     passes(run(*BUILD_WITHOUT_TESTS, "--full-refresh"))
     assert read_built(run, warehouse) == built
 
-    assert "Loaded 1 users" in land("again", first, OTHERS[5])
-    assert "left out as forgotten: 1" in land("alone", second)
+    assert "Loaded 1 users" in land("again", FIRST, OTHERS[5])
+    assert "left out as forgotten: 1" in land("alone", SECOND)
     counts = "users_received, users_landed, users_forgotten"
     ledger = warehouse.rows(f"select load_id, {counts} from {run.raw}.loads order by 1")
     assert ledger == [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
-from support.factories import Load, User, changed_user, decide, land, make_raw, response_file, user
+from support.factories import Load, changed_user, decide, land, make_raw, response_file, user
 from support.forgetting import forget
 from support.warehouse import Warehouse
 
@@ -20,11 +20,7 @@ def test_load_that_lands_during_a_build_is_next(
     run: Run, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     """The build reads from the newest load on, and a load without a row in the ledger waits."""
-
-    def loads_in_users() -> list[tuple[object, ...]]:
-        users = f"{run.analytics}.users"
-        return warehouse.rows(f"select load_id, count(*) from {users} group by 1 order by 1")
-
+    users, base = f"{run.analytics}.users", f"{run.analytics}_restricted.{MODELS[0]}"
     now, same = datetime.now(UTC), [user(1), user(2)]
     make_raw(run, warehouse)
     before = [Load(f"{days} days", now - timedelta(days=days), same) for days in (20, 10, 1)]
@@ -39,10 +35,8 @@ def test_load_that_lands_during_a_build_is_next(
     build = run(*BUILD, "--exclude", MODELS[0])
     assert re.findall(r"Failure in test (\w+)", build.stdout) == ["loads_match_ledger"]
     assert "Got 1 result" in build.stdout and " SKIP=0 " in build.stdout
-    assert loads_in_users() == [("new", 2)]
-    base = f"{run.analytics}_restricted.{MODELS[0]}"
-    waiting = f"select load_id from {base} where load_id in ('died', 'landing', 'meanwhile')"
-    assert warehouse.rows(waiting) == []
+    assert warehouse.count_by_load(users) == [("new", 2)]
+    assert not {("died", 1), ("landing", 1), ("meanwhile", 1)} & {*warehouse.count_by_load(base)}
     for model in MODELS:
         texts = [file.read_text() for file in (tmp_path / "target").rglob(f"models/**/{model}.sql")]
         starts = re.findall(r"loaded_at >= timestamp '([^']+)'", "".join(texts))
@@ -52,59 +46,7 @@ def test_load_that_lands_during_a_build_is_next(
     passes(run("ingest", "--load-id", "died", "--from-file", file))
     mended = ("--select", "+users", "loads_match_ledger", "--indirect-selection", "empty")
     passes(run(*BUILD, *mended))
-    assert loads_in_users() == [("died", 1), ("meanwhile", 1), ("new", 2)]
-
-
-def test_next_build_carries_out_decisions(run: Run, warehouse: Warehouse) -> None:
-    """Nobody types `--full-refresh` for one."""
-
-    def load(name: str, age: timedelta, *users: Any) -> datetime:
-        loaded_at = datetime.now(UTC) - age
-        land(run, warehouse, Load(name, loaded_at, list(users)))
-        return loaded_at
-
-    def person(number: int, name: str) -> User:
-        return changed_user(
-            user(number), name={"first": name}, location={"city": f"{name} {number}"}
-        )
-
-    def read_marts() -> dict[str, str]:
-        tables = [f"{run.analytics}.{mart}" for mart in ("users", "locations", "users_history")]
-        texts = warehouse.read_texts(run.analytics)
-        return {name: texts[name] for name in [*tables, f"{run.analytics}_restricted.logins"]}
-
-    make_raw(run, warehouse)
-    old_at = load("old", timedelta(days=40), *(person(n, "old") for n in (1, 2, 3)))
-    wrong_at = load("wrong", timedelta(days=10), person(2, "wrong"), person(4, "wrong"))
-    load("few rejected", timedelta(hours=2), "text", *(person(n, "few") for n in range(11, 30)))
-    load("newest", timedelta(hours=1), person(3, "newest"), person(5, "newest"))
-    load("never used", timedelta(minutes=9), person(4, "never used"))
-    decide(run, warehouse, "set aside", "never used")
-    passes(run(*BUILD_WITHOUT_TESTS))
-    versions = (
-        f"select first_name, valid_from, valid_to from {run.analytics}.users_history "
-        f"where user_id = '{user(2)['login']['uuid']}' order by valid_from"
-    )
-    history = [("old", old_at, wrong_at), ("wrong", wrong_at, None)]
-    assert warehouse.rows(versions) == history
-    before = read_marts()
-
-    for load_id in ("wrong", "newest"):
-        decide(run, warehouse, "set aside", load_id)
-    passes(run(*BUILD))
-    target = Path(run.environment["DBT_TARGET_PATH"])
-    (few,) = warehouse.read_failures(target, "users_are_not_rejected")
-    assert few["load_id"] == "few rejected" and few["reasons"].startswith("the user is not")
-    users = f"select first_name, count(*) from {run.analytics}.users group by 1 order by 1"
-    assert warehouse.rows(users) == [("few", 19), ("old", 3)]
-    after = str(read_marts())
-    assert "wrong" not in after and "newest" not in after
-    assert warehouse.rows(versions) == [("old", old_at, None)]
-
-    for load_id in ("wrong", "newest"):
-        decide(run, warehouse, "accepted", load_id)
-    passes(run(*BUILD_WITHOUT_TESTS))
-    assert read_marts() == before
+    assert warehouse.count_by_load(users) == [("died", 1), ("meanwhile", 1), ("new", 2)]
 
 
 def test_forgetting_changes_no_verdict_and_leaves_no_address(

@@ -6,8 +6,9 @@ import re
 import subprocess
 import sys
 import termios
+from collections import defaultdict
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,14 +21,12 @@ from ingest import logs
 
 def read_events(stderr: str, load_id: str) -> dict[str, list[dict[str, Any]]]:
     """Check the fields of each log line and return the lines by event name."""
-    events: dict[str, list[dict[str, Any]]] = {}
+    events = defaultdict[str, list[dict[str, Any]]](list)
     for line in log_lines(stderr):
-        timestamp = datetime.fromisoformat(line["timestamp"])
-        assert timestamp.utcoffset() == timedelta(0)
-        assert datetime.now(UTC) - timestamp < timedelta(minutes=10)
+        assert datetime.fromisoformat(line["timestamp"]).utcoffset() == timedelta(0)
         assert line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR")
         assert line["load_id"] == load_id and line["message"]
-        events.setdefault(line["event"], []).append(line)
+        events[line["event"]].append(line)
     return events
 
 

@@ -14,28 +14,17 @@ def test_new_column_reaches_mart_and_history(
     passes(run("ingest", "--users", "20", "--load-id", "before"))
     passes(run(*BUILD_WITHOUT_TESTS))
 
-    staging = project / "models/staging/randomuser"
-    column = "json_value(payload, '$.picture.thumbnail') as thumbnail_url"
-    replace(
-        staging / "base/base_randomuser__users.sql",
-        " as picture_url,",
-        f" as picture_url,\n        {column},",
-    )
-    replace(
-        staging / "stg_randomuser__users.sql",
-        " picture_url,",
-        " picture_url,\n        thumbnail_url,",
-    )
-    models, described = project / "models/_randomuser__models.yml", "      - &picture_url {"
-    replace(
-        models, described, f"      - &new {{name: thumbnail_url, data_type: string}}\n{described}"
-    )
-    replace(models, "*cell_phone, *picture_url,", "*cell_phone, *new, *picture_url,")
-    replace(
-        project / "models/marts/users_history.sql",
-        "'picture_url',",
-        "'picture_url', 'thumbnail_url',",
-    )
+    url = "json_value(payload, '$.picture.thumbnail') as thumbnail_url"
+    mobile = "Mobile number as written in the user's country.}\n"
+    description = "      - &new {name: thumbnail_url, data_type: string}\n"
+    for file, text, addition in [
+        ("staging/randomuser/base/base_randomuser__users.sql", " as picture_url,", f" {url},"),
+        ("staging/randomuser/stg_randomuser__users.sql", " picture_url,", " thumbnail_url,"),
+        ("_randomuser__models.yml", mobile, description),
+        ("_randomuser__models.yml", " *cell_phone,", " *new,"),
+        ("marts/users_history.sql", "'picture_url',", " 'thumbnail_url',"),
+    ]:
+        replace(project / "models" / file, text, text + addition)
     passes(run("ingest", "--users", "20", "--load-id", "after"))
     passes(run(*BUILD_WITHOUT_TESTS, "--project-dir", project))
     for table in ("users", "users_history where is_current"):

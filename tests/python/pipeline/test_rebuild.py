@@ -12,8 +12,12 @@ from support.factories import decide, fetch_users, land, make_raw
 from support.random_loads import RandomLoads
 from support.warehouse import Warehouse
 
-# The first of random loads, and those that only `make test-faults` tries.
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow_fault) for seed in range(1, 6))]
+# Four runs with all that matters: users who landed late, twice in a load, or in two loads of one
+# time; loads that are held back, accepted later, set aside (so that some users go, and some get a
+# version back that is older than the look-back), accepted again, or never used.
+FIRST_SEED = 4150
+# The others are only for `make test-faults`.
+SLOW_SEEDS = [pytest.param(seed, marks=pytest.mark.slow_fault) for seed in range(1, 6)]
 # Whole runs, and runs that ended half-way.
 PARTS = [("dbt", "run", "--select", model) for model in ("+users", "base_randomuser__users")]
 RUNS: list[tuple[str, ...]] = [BUILD_WITHOUT_TESTS, BUILD_WITHOUT_TESTS, *PARTS]
@@ -33,8 +37,6 @@ def check_marts(run: Run, warehouse: Warehouse, loads: RandomLoads, when: str) -
     queries = {
         "users": f"select user_id, first_name, {city}, u.loaded_at, u.load_id "
         f"from {dataset}.users as u {address}",
-        "logins": "select login_uuid, username, loaded_at, load_id "
-        f"from {dataset}_restricted.logins",
         "locations": f"select {city}, city, latitude, loaded_at, load_id from {dataset}.locations",
         "users_history": f"select user_id, first_name, {city}, valid_from, valid_to "
         f"from {dataset}.users_history as u {address}",
@@ -47,13 +49,13 @@ def check_marts(run: Run, warehouse: Warehouse, loads: RandomLoads, when: str) -
     assert warehouse.rows(f"{current} order by user_id") == users, when
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [FIRST_SEED, *SLOW_SEEDS])
 def test_rebuild_gives_rows_of_incremental_builds(
     run: Run, warehouse: Warehouse, api_url: str, seed: int
 ) -> None:
     loads = RandomLoads(seed, fetch_users(api_url, 25))
     make_raw(run, warehouse)
-    runs = loads.random.randint(4, 7) if seed else 3
+    runs = loads.random.randint(4, 7)
     for number in range(1, runs + 1):
         land(run, warehouse, *loads.next_loads())
         for load_id, decision in loads.next_decisions().items():
@@ -64,6 +66,6 @@ def test_rebuild_gives_rows_of_incremental_builds(
             check_marts(run, warehouse, loads, f"run {number} of {runs}")
     before = read_tables(run, warehouse)
     tested = (*BUILD, "--vars", "held_back_loads: warn")
-    passes(run(*(tested if seed else BUILD_WITHOUT_TESTS), "--full-refresh"))
+    passes(run(*(RUNS[0] if seed == FIRST_SEED else tested), "--full-refresh"))
     assert read_tables(run, warehouse) == before
     check_marts(run, warehouse, loads, "a rebuild")

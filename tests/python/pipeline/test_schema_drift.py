@@ -24,45 +24,43 @@ def find_drift(run: Run, warehouse: Warehouse, *loads: Load) -> list[dict[str, A
 
 def user_with(number: int, path: str, value: Any) -> User:
     """Return a user with another value at a path; `...` removes the field."""
-    drifted = user(number)
+    container = changed = user(number)
     *parents, name = path.split("/")
-    container = drifted
     for parent in parents:
         container = container[parent]
     container[name] = value
     if value is ...:
         del container[name]
-    return drifted
+    return changed
 
 
-# where a user is changed to what, and the field, what was sent and what is documented
-CHANGES: list[tuple[str, Any, str, str, str]] = [
-    ("rank", 7, "rank", "new", "nothing"),
-    ("login/a.b", {"c": 1}, "login.a.b", "new", "nothing"),
-    ("location/street/it's", [1, 2], "location.street.it's", "new", "nothing"),
-    ('say "hi"', None, 'say "hi"', "new", "nothing"),
-    ("📮", "x", "📮", "new", "nothing"),
-    ("nat", ..., "nat", "missing", "string"),
-    ("picture", ..., "picture", "missing", "object"),
-    ("location/coordinates/latitude", ..., "location.coordinates.latitude", "missing", "string"),
-    ("gender", 1, "gender", "number", "string"),
-    ("dob/age", "36", "dob.age", "string", "number"),
-    ("email", None, "email", "null", "string"),
-    ("phone", True, "phone", "boolean", "string"),
-    ("name", "Ann", "name", "string", "object"),
-    ("cell", {"number": 1}, "cell", "object", "string"),
-    ("id/value", 7, "id.value", "number", "string null"),
+# where a user is changed to what, what was sent and what is documented
+CHANGES: list[tuple[str, Any, str, str]] = [
+    ("rank", 7, "new", "nothing"),
+    ("login/a.b", {"c": 1}, "new", "nothing"),
+    ("location/street/it's", [1, 2], "new", "nothing"),
+    ('say "hi"', None, "new", "nothing"),
+    ("📮", "x", "new", "nothing"),
+    ("nat", ..., "missing", "string"),
+    ("picture", ..., "missing", "object"),
+    ("location/coordinates/latitude", ..., "missing", "string"),
+    ("dob/age", "36", "string", "number"),
+    ("email", None, "null", "string"),
+    ("name", "Ann", "string", "object"),
+    ("id/value", 7, "number", "string null"),
 ]
 
 
 def test_changed_field_is_named_with_its_load(run: Run, warehouse: Warehouse) -> None:
     now = datetime.now(UTC)
     users = [user(10), *(user_with(20 + n, *change[:2]) for n, change in enumerate(CHANGES))]
-    changed = Load("with", now, [*users, user_with(99, "rank", 8)])
-    drift = find_drift(run, warehouse, Load("before", now, [user(0), user(1)]), changed)
+    # two with the structure of the first, and one whose postcode is a number
+    users += [user_with(number, "rank", 8) for number in (98, 99)]
+    before = Load("before", now, [user(0), user(1)])
+    drift = find_drift(run, warehouse, before, Load("with", now, users))
     expected = [
-        ("with", "1.4", *change[2:], 1 + n, 2 if change[2] == "rank" else 1)
-        for n, change in enumerate(CHANGES)
+        ("with", "1.4", path.replace("/", "."), *types, 1 + n, 3 if path == "rank" else 1)
+        for n, (path, _, *types) in enumerate(CHANGES)
     ]
     assert sorted(tuple(row.values()) for row in drift) == sorted(expected)
     passes(run("publish", "history"))
@@ -85,11 +83,10 @@ def test_api_versions_give_same_columns_or_are_rejected(run: Run, warehouse: War
         users = json.loads((RESPONSES / f"randomuser-{name}.json").read_text())["results"]
         loads.append(Load(load_id, datetime.now(UTC), users, load_id.split()[0]))
     drift = find_drift(run, warehouse, *loads)
-    fields = {name: {row["field"] for row in drift if row["load_id"] == name} for name in VERSIONS}
-    assert not any(fields.values()), fields
-    assert [row["field"] for row in drift if row["load_id"] == "older"] == ["dob.age"]
     partial = {row["field"] for row in drift if row["load_id"] == "1.4 partial"}
     assert partial > {"gender", "location", "dob", "picture"}
+    others = [(row["load_id"], row["field"]) for row in drift if row["load_id"] != "1.4 partial"]
+    assert others == [("older", "dob.age")]
 
     columns = "street_number, street_name, city, postcode, latitude, timezone_offset, picture_url, "
     columns += "gender, born_on, registered_at"

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from support import faulty_api
 from support.commands import BUILD, ROOT, Run, make_prod_settings
 from support.fake_slack import FakeSlack, fake_slack
 from support.fake_slack import Response as SlackResponse
-from support.faulty_api import FaultyApi, Handler, Query
-from support.proxy import Proxy, Request, Response, proxy
+from support.faulty_api import Handler, Query
+from support.proxy import Request, Response, json_response, proxy
 from support.warehouse import Warehouse
 
 WEBHOOK, NAME, PASSWORD = "WebhookXoXo", "NameXoXo", "PasswordXoXo"
@@ -30,6 +31,7 @@ LOGIN, PERSON = "LoginXoXo", "PersonXoXo"  # in the password of each user, in tw
 SETTINGS = [WEBHOOK, NAME, PASSWORD, BASIC, TOKEN, KEY_TOKEN]
 UUID = "0badc0de-0000-4000-8000-000000000000"
 INGEST = ("ingest", "--users", "40", "--load-id", "x")
+LOCAL = "-m local -- python -m ingest --users 5"
 
 
 @dataclass
@@ -37,21 +39,16 @@ class Watch:
     """What the servers see of the commands, and of the list of processes while a command waits."""
 
     api_url: str
-    status: int = 200
-    """The API's, from now on."""
-    body_end: int | None = None
-    """Where the API's body is cut."""
+    status: int = 200  # the API's, from now on
+    body_end: int | None = None  # where the API's body is cut
     processes: set[bytes] = field(default_factory=set)
-    credentials: set[str] = field(default_factory=set)
-    """Received by the API and BigQuery."""
+    credentials: set[str] = field(default_factory=set)  # received by the API and BigQuery
 
     def see(self, credentials: object) -> None:
         self.credentials.add(str(credentials))
         for file in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
+            with suppress(OSError):  # it has ended
                 self.processes.add(file.read_bytes().replace(b"\0", b" "))
-            except OSError:  # it has ended
-                continue
 
     def send_users(self, handler: Handler, query: Query) -> None:
         """Send the users of the fake API with marks; the first of them is rejected."""
@@ -70,10 +67,8 @@ class Watch:
     def see_request(self, request: Request) -> Response | None:
         """Exchange a key for a token, as Google does; BigQuery responds to any other request."""
         self.see(request.headers["Authorization"])
-        if request.path != "/token":
-            return None
         token = {"access_token": KEY_TOKEN, "expires_in": 3600, "token_type": "Bearer"}
-        return Response(200, [("Content-Type", "application/json")], json.dumps(token).encode())
+        return json_response(200, token) if request.path == "/token" else None
 
 
 def write_key_file(file: Path, token_url: str) -> str:
@@ -85,20 +80,17 @@ def write_key_file(file: Path, token_url: str) -> str:
     return pem.splitlines()[5]
 
 
-def run_with_variables(
-    run: Run, watch: Watch, api: FaultyApi, slack: FakeSlack, private: Path
-) -> list[Any]:
+def run_with_variables(run: Run, watch: Watch, slack: FakeSlack, private: Path) -> list[Any]:
     """Run every command with its secrets in the environment; return what was printed."""
-    url = api.url.replace("://", f"://{NAME}:{PASSWORD}@")
-    run.environment |= {"RANDOMUSER_URL": url, "SLACK_WEBHOOK_URL": slack.url}
-    run.environment |= {"DBT_ENV_SECRET_BIGQUERY_TOKEN": TOKEN, "LOG_LEVEL": "DEBUG"}
-    closed = url.replace(api.url.split("/")[2], "127.0.0.1:1")
+    wrong_url = run.environment["RANDOMUSER_URL"].replace(PASSWORD, f"#{PASSWORD}")
+    closed_url, ingest_failed = f"http://{NAME}:{PASSWORD}@127.0.0.1:1", "ingest=failed"
+    slack.responses = [SlackResponse(429, "rate_limited", 0), SlackResponse(404, "no_service")]
     done = [
         run("ingest", "--check"),
         run(*INGEST),
         run(*INGEST),
-        run("ingest", RANDOMUSER_URL=closed, RETRY_SECONDS="1"),
-        run("ingest", RANDOMUSER_URL=url.replace(PASSWORD, f"#{PASSWORD}")),
+        run("ingest", RANDOMUSER_URL=closed_url, RETRY_SECONDS="1"),
+        run("ingest", RANDOMUSER_URL=wrong_url),
         run("ingest", "--list"),
     ]
     watch.body_end = 1000
@@ -106,7 +98,6 @@ def run_with_variables(
     watch.status = 503
     done.append(run("ingest", "--users", "40", RETRY_SECONDS="1"))
     watch.status, watch.body_end = 200, None
-    slack.responses = [SlackResponse(429, "rate_limited", 0), SlackResponse(404, "no_service")]
     done += [
         run("dbt", "debug"),
         run("dbt", "--debug", "source", "freshness"),
@@ -115,8 +106,8 @@ def run_with_variables(
         run("publish", "csv"),
         run("publish", "csv", "--with-secrets", "--output", private / "exports"),
         run("publish", "report"),
-        run("publish", "alert", ALERT_TASKS="ingest=failed"),
-        run("publish", "alert", ALERT_TASKS="ingest=failed"),
+        run("publish", "alert", ALERT_TASKS=ingest_failed),
+        run("publish", "alert", ALERT_TASKS=ingest_failed),
         run("publish", "alert", BIGQUERY_EMULATOR_HOST="http://127.0.0.1:1"),
     ]
     expected = [0, 0, 0, 1, 2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
@@ -132,26 +123,15 @@ def run_with_files(run: Run, private: Path) -> list[Any]:
     del run.environment["DBT_ENV_SECRET_BIGQUERY_TOKEN"]
     run.environment |= {"BIGQUERY_METHOD": "oauth", "LOCAL_DIR": str(private / "local")}
     run.environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(private / "key.json")
-    local = [sys.executable, "-m", "local", "--", "python", "-m", "ingest", "--users", "5"]
+    local, settings = [sys.executable, *LOCAL.split()], run.environment
     done = [
+        subprocess.run(local, cwd=ROOT, env=settings, capture_output=True, text=True, check=False),
         run("ingest", "--users", "5"),
         run("dbt", "debug"),
         run("publish", "alert", ALERT_TASKS="ingest=success"),
-        subprocess.run(
-            local, cwd=ROOT, env=run.environment, capture_output=True, text=True, check=False
-        ),
     ]
-    assert [each.returncode for each in done] == [0] * 4, done
+    assert not any(each.returncode for each in done), done
     return done
-
-
-def read_requests(bigquery: Proxy) -> dict[str, str]:
-    """Return what was sent to BigQuery, without its credentials and the uploads of users."""
-    return {
-        f"request {request.number}": f"{request.path} {request.body.decode()}"
-        for request in bigquery.requests
-        if b"PAR1" not in request.body and request.path != "/token"
-    }
 
 
 def find_marks(marks: list[str], texts: dict[str, str]) -> list[str]:
@@ -170,13 +150,22 @@ def test_secrets_and_users_stay_in_their_places(
     ):
         bigquery.before = watch.see_request
         key = write_key_file(private / "key.json", f"{bigquery.url}/token")
-        run.environment |= make_prod_settings(private, bigquery.url)
-        run.environment["BIGQUERY_EMULATOR_HOST"] = bigquery.url
-        done = run_with_variables(run, watch, api, slack, private)
-        done += run_with_files(run, private)
+        run.environment |= make_prod_settings(private, bigquery.url) | {
+            "BIGQUERY_EMULATOR_HOST": bigquery.url,
+            "RANDOMUSER_URL": api.url.replace("://", f"://{NAME}:{PASSWORD}@"),
+            "SLACK_WEBHOOK_URL": slack.url,
+            "DBT_ENV_SECRET_BIGQUERY_TOKEN": TOKEN,
+            "LOG_LEVEL": "DEBUG",
+        }
+        done = run_with_variables(run, watch, slack, private) + run_with_files(run, private)
 
-    shown = {f"{each.args}": each.stdout + each.stderr for each in done}
-    shown |= {"Slack": "\n".join(slack.accepted)} | read_requests(bigquery)
+    shown = {f"{n} {each.args}": each.stdout + each.stderr for n, each in enumerate(done)}
+    shown |= {  # without the uploads of users, and the credentials that Google exchanges
+        f"request {request.number}": f"{request.path} {request.body.decode()}"
+        for request in bigquery.requests
+        if b"PAR1" not in request.body and request.path != "/token"
+    }
+    shown["Slack"] = "\n".join(slack.accepted)
     shown["processes"] = b"\n".join(watch.processes).decode()
     files = {
         str(file.relative_to(tmp_path)): file.read_text("utf-8", "replace")
@@ -196,7 +185,7 @@ def test_secrets_and_users_stay_in_their_places(
     # The marks were there to be found.
     assert watch.credentials >= {f"Basic {BASIC}", f"Bearer {TOKEN}", f"Bearer {KEY_TOKEN}"}
     assert len(slack.request_times) == 5 and len(slack.accepted) == 3
-    assert "-m local -- python -m ingest" in shown["processes"]
+    assert LOCAL in shown["processes"]
     assert {"logs/dbt.log", "target/manifest.json", "target/partial_parse.msgpack"} <= set(files)
     assert len(about_loads) == 5 and PERSON in exports["exports/users.csv"]
     assert LOGIN in (private / "exports/logins.csv").read_text()

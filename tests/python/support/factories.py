@@ -1,4 +1,4 @@
-"""Users and loads for tests; a load lands in raw by one statement a table."""
+"""Users and loads for tests; a load lands in raw by one request a table."""
 
 import json
 from copy import deepcopy
@@ -89,29 +89,19 @@ def make_raw(run: Run, warehouse: Warehouse) -> None:
 
 def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
     """Land loads at their own times."""
-    users = ", ".join(
-        f"({_text(load.load_id)}, {index}, {_text(json.dumps(user, ensure_ascii=False))}, "
-        f"'{load.api_version}', timestamp '{load.loaded_at.isoformat()}')"
-        for load in loads
-        for index, user in enumerate(load.users)
-    )
-    warehouse.rows(
-        f"insert into {run.raw}.users (load_id, record_index, page, payload, api_version, seed, "
-        "fetched_at, loaded_at) select load_id, record_index, 1, payload, api_version, 'people', "
-        "loaded_at, loaded_at from unnest(array<struct<load_id string, record_index int64, "
-        f"payload string, api_version string, loaded_at timestamp>>[{users}])"
-    )
-    ledger = ", ".join(
-        f"({_text(load.load_id)}, {len(load.users)}, '{load.api_version}', "
-        f"timestamp '{load.loaded_at.isoformat()}')"
-        for load in loads
-    )
-    warehouse.rows(
-        f"insert into {run.raw}.loads (load_id, source, api_version, seed, users_received, "
-        "users_landed, loader_version, started_at, loaded_at) select load_id, 'test', api_version, "
-        "'people', users, users, 'test', loaded_at, loaded_at from unnest(array<struct<"
-        f"load_id string, users int64, api_version string, loaded_at timestamp>>[{ledger}])"
-    )
+    users, ledger = list[dict[str, Any]](), list[dict[str, Any]]()
+    for load in loads:
+        time, number = load.loaded_at.isoformat(), len(load.users)
+        row = {"load_id": load.load_id, "api_version": load.api_version, "seed": "people"}
+        row |= {"loaded_at": time}
+        of_user = row | {"page": 1, "fetched_at": time}
+        for index, user in enumerate(load.users):
+            payload = json.dumps(user, ensure_ascii=False)
+            users.append(of_user | {"record_index": index, "payload": payload})
+        row |= {"source": "test", "loader_version": "test", "started_at": time}
+        ledger.append(row | {"users_received": number, "users_landed": number})
+    for table, rows in (("users", users), ("loads", ledger)):
+        assert not warehouse.client.insert_rows_json(f"{warehouse.project}.{run.raw}.{table}", rows)
 
 
 def decide(
@@ -123,8 +113,3 @@ def decide(
         f"update {run.raw}.loads set decision = '{decision}', decided_at = {time} "
         f"where load_id = '{load_id}'"
     )
-
-
-def _text(text: str) -> str:
-    """Return a string literal; BigQuery has the escapes of JSON."""
-    return json.dumps(text, ensure_ascii=False)

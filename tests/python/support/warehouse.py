@@ -23,6 +23,10 @@ class Warehouse:
         """Run a query and return its rows."""
         return [tuple(row.values()) for row in self.client.query_and_wait(sql)]
 
+    def count_by_load(self, table: str) -> list[tuple[object, ...]]:
+        """Return each load of a table, with the number of its rows."""
+        return self.rows(f"select load_id, count(*) from {table} group by 1 order by 1")
+
     def read_failures(self, target: Path, test: str) -> list[dict[str, Any]]:
         """Return the rows for which a test of the last build warned or failed, from dbt's files."""
         results = json.loads((target / "run_results.json").read_text())["results"]
