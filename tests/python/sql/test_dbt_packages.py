@@ -6,18 +6,16 @@ with the real packages.
 """
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import ROOT
+from support.commands import ROOT, Run, make_settings
 from support.warehouse import Warehouse
 
-from local.packages import DBT, STUBS, install_path, is_real
+from local.__main__ import environment
+from local.packages import STUBS, install_path, is_real
 
 ROWS = r"""create or replace table packages.rows as
     select 1 as id, 'abc' as word, 'x' as team, 0 as points
@@ -79,7 +77,6 @@ def write_project(folder: Path, packages: Path) -> None:
     (folder / "dbt_project.yml").write_text(json.dumps(settings))  # JSON is YAML, too
     sources = [{"name": "packages", "tables": [table]}]
     (folder / "models/sources.yml").write_text(json.dumps({"sources": sources}))
-    shutil.copy(ROOT / "profiles.yml.example", folder / "profiles.yml")
 
 
 @pytest.mark.parametrize("kind", ["stub", "real"] if REAL else ["stub"])
@@ -93,20 +90,9 @@ def test_macros_return_expected_failures(kind: str, warehouse: Warehouse, tmp_pa
     warehouse.client.create_dataset("packages", exists_ok=True)
     warehouse.rows(ROWS)
     write_project(tmp_path / "project", packages)
-    settings = {
-        "BIGQUERY_EMULATOR_HOST": warehouse.url,
-        "GOOGLE_CLOUD_PROJECT": warehouse.project,
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    }
-    output = subprocess.run(
-        [DBT, "--log-level-file", "none", "test", "--target", "local", "--profiles-dir", "."],
-        cwd=tmp_path / "project",
-        env=os.environ | settings,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    results = json.loads((tmp_path / "project/target/run_results.json").read_text())["results"]
+    run = Run(environment(warehouse.url) | make_settings(tmp_path))
+    done = run("dbt", "test", "--project-dir", tmp_path / "project")
+    results = json.loads((tmp_path / "target/run_results.json").read_text())["results"]
     found = {result["unique_id"].split(".")[2]: result["failures"] for result in results}
     expected = {title: failures for title, (_, failures, _) in CASES.items()}
     if kind == "real":
@@ -115,7 +101,7 @@ def test_macros_return_expected_failures(kind: str, warehouse: Warehouse, tmp_pa
         title.replace(" ", "_"): failures
         for title, failures in expected.items()
         if (packages / CASES[title][0].partition(".")[0]).exists()
-    }, output
+    }, done.stdout
 
 
 def read_arguments(package: Path, macro: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,6 @@ from support.warehouse import Warehouse
 from local.__main__ import environment
 
 KEEP = {"keep_raw_days": 3, "keep_base_days": 45, "keep_failures_days": 7, "time_travel_hours": 48}
-UNSET: dict[str, int] = {}
 VARS = ("--vars", json.dumps(KEEP | {"held_back_loads": "warn"}))
 EXPIRE = "delete from {} where load_id = '{}' and loaded_at < current_timestamp()"
 OLD, NEW, UNWANTED = "ann@example.com", "new@x.org", "unwanted@x.org"
@@ -84,33 +83,64 @@ def test_dbt_creates_tables_with_their_retention(created: str) -> None:
 
 
 @pytest.mark.usefixtures("created")
-@pytest.mark.parametrize("keep", [KEEP, UNSET], ids=["set", "unset"])
 def test_operation_sets_retention_of_what_exists(
-    sent: tuple[Run, list[str]], warehouse: Warehouse, keep: dict[str, int]
+    sent: tuple[Run, list[str]], warehouse: Warehouse
 ) -> None:
     run, statements = sent
     statements.clear()
-    variables = VARS if keep else ()
-    printed = passes(run("dbt", "run-operation", "apply_retention", *variables))
+    printed = passes(run("dbt", "run-operation", "apply_retention", *VARS))
     altered = [" ".join(sql.split()) for sql in statements if sql.startswith("alter")]
-    restricted, days = f"{run.analytics}_restricted", {n: keep.get(n, "null") for n in KEEP}
-    end = "timestamp_add(current_timestamp(), interval 7 day)" if keep else "null"
+    restricted = f"{run.analytics}_restricted"
     expected = {
-        f"table {run.raw}.users": f"partition_expiration_days = {days['keep_raw_days']}",
-        f"table {restricted}.base_randomuser__users": (
-            f"partition_expiration_days = {days['keep_base_days']}"
+        f"table {run.raw}.users": "partition_expiration_days = 3",
+        f"table {restricted}.base_randomuser__users": "partition_expiration_days = 45",
+        f"table {restricted}.users_are_not_rejected": (
+            "expiration_timestamp = timestamp_add(current_timestamp(), interval 7 day)"
         ),
-        f"table {restricted}.users_are_not_rejected": f"expiration_timestamp = {end}",
     }
     for dataset in (run.raw, run.analytics, restricted, f"{run.analytics}_snapshots"):
-        expected[f"schema {dataset}"] = f"max_time_travel_hours = {days['time_travel_hours']}"
+        expected[f"schema {dataset}"] = "max_time_travel_hours = 48"
     assert sorted(sql.replace("`", "") for sql in altered) == sorted(
         f"alter {name.replace(' ', f' {warehouse.project}.')} set options ({option})"
         for name, option in expected.items()
     )
+    google = GoogleSQL({})
     for sql in altered:
         assert sql in printed
-        GoogleSQL({}).check(Statement(sql))
+        google.check(Statement(sql))
+
+
+def apply_retention(variables: dict[str, object], run_query: Callable[[str], Any]) -> None:
+    """Call the operation; a model and a test that has stored its rows exist."""
+    place = {"database": "p", "schema": "d", "relation_name": "p.d.base"}
+    nodes = {
+        "model.randomuser.base_randomuser__users": SimpleNamespace(**place, resource_type="model"),
+        "test": SimpleNamespace(**place, resource_type="test", alias="failures"),
+    }
+    relation = SimpleNamespace(create=lambda *names: ".".join(names))
+    context: dict[str, Any] = {
+        "graph": SimpleNamespace(nodes=nodes, sources={}),
+        "source": lambda *names: ".".join(names),
+        "api": SimpleNamespace(Relation=relation),
+        "load_relation": bool,
+        "print": str,
+        "run_query": run_query,
+    }
+    load_macros(variables=variables, **context).apply_retention()
+
+
+def test_operation_takes_back_what_is_not_set() -> None:
+    statements: list[str] = []
+    apply_retention({}, statements.append)
+    assert statements == [
+        "alter table randomuser.users set options (partition_expiration_days = null)",
+        "alter table p.d.base set options (partition_expiration_days = null)",
+        "alter schema `p`.`d` set options (max_time_travel_hours = null)",
+        "alter table p.d.failures set options (expiration_timestamp = null)",
+    ]
+    google = GoogleSQL({})
+    for sql in statements:
+        google.check(Statement(sql))
 
 
 @pytest.mark.parametrize(
@@ -128,18 +158,15 @@ def test_operation_refuses_wrong_value_before_it_changes_anything(
         assert "alter" not in sql
         return SimpleNamespace(columns=[[row[0] for row in warehouse.rows(sql)]])
 
-    base = {"model.randomuser.base_randomuser__users": SimpleNamespace(relation_name="base")}
-    context: dict[str, Any] = {
-        "graph": SimpleNamespace(nodes=base, sources={}),
-        "source": lambda *names: ".".join(names),
-        "run_query": run_query,
-    }
     with pytest.raises(RefusedError, match=f"the var `{name}` {reason}"):
-        load_macros(variables={name: value}, **context).apply_retention()
+        apply_retention({name: value}, run_query)
 
 
 @pytest.mark.usefixtures("created")
-def test_full_refresh_keeps_what_has_expired(run: Run, warehouse: Warehouse) -> None:
+def test_full_refresh_keeps_what_has_expired(
+    sent: tuple[Run, list[str]], warehouse: Warehouse
+) -> None:
+    run = sent[0]
     emails = f"select email from {run.analytics}.users order by user_id"
     assert warehouse.rows(emails) == [(OLD,), (UNWANTED,), (OLD,), (UNWANTED,)]
     for table in (f"{run.raw}.users", f"{run.analytics}_restricted.base_randomuser__users"):

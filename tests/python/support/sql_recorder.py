@@ -42,8 +42,8 @@ COMMANDS = {
         "publish report --html",
         "publish alert",
     ],
-    "forgetting": [  # local: the embedded BigQuery lacks the options of datasets
-        'dbt --no-write-json run-operation forget_users --target local --args {"user_ids":["a"]}'
+    "forgetting": [
+        f'dbt --no-write-json run-operation forget_users --args {{"user_ids":["a"]}} {VARS}'
     ],
 }
 
