@@ -37,7 +37,7 @@ _CAUSES = {
     ("task", "build"): [("run", ""), ("model", ""), ("test", ""), ("held-back load", "")],
     ("task", "freshness"): [("run", ""), ("source", "")],
     ("age", "build"): [("run", ""), *(("task", name) for name in ("ingest", "freshness", "build"))],
-    ("age", FRESHNESS): [("run", ""), ("task", "ingest"), ("task", "freshness")],
+    ("age", FRESHNESS): [("run", FRESHNESS), ("task", "ingest"), ("task", "freshness")],
 }
 
 

@@ -1,7 +1,7 @@
-"""A fake randomuser.me API, version 1.4: the same fields and the same quirks, without a network.
+"""A fake randomuser.me API, version 1.4: the same fields and parameters, without a network.
 
-The users are generated with mimesis and hold no data of the service. The same seed, page and
-parameters give the same users everywhere; only ages change with time, as at randomuser.me.
+The users, their names and their places come from mimesis and hold no data of the service. The same
+seed, page and parameters give the same users everywhere; only ages change with time, as there.
 """
 
 from local.api.server import serve

@@ -1,7 +1,6 @@
 """Generates a page of users."""
 
 import hashlib
-import unicodedata
 from datetime import UTC, datetime, timedelta
 from string import ascii_letters, digits
 from threading import Lock
@@ -10,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from mimesis.enums import Gender
+from text_unidecode import unidecode
 
 from local.api.nationalities import NATIONALITIES, RANDOM
 from local.api.request import VERSION, PasswordRule, Request
@@ -99,8 +99,7 @@ def _generate_user(request: Request, today: datetime) -> dict[str, Any]:
 
 
 def _to_ascii(name: str) -> str:
-    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return "".join(filter(str.isalpha, text)).lower() or "user"
+    return "".join(filter(str.isalpha, unidecode(name))).lower()
 
 
 def _generate_login(rule: PasswordRule | None) -> dict[str, str]:

@@ -20,7 +20,8 @@
     {%- if unknown -%}
         {%- do lines.append("users in no table: " ~ unknown ~ ", forgotten before or of wrong ids") -%}
     {%- endif -%}
-    {%- do lines.append("hashes of the users, kept in " ~ source('randomuser', 'forgotten')) -%}
+    {%- set kept = "that would be kept" if dry_run else "kept" -%}
+    {%- do lines.append("hashes of the users, " ~ kept ~ " in " ~ source('randomuser', 'forgotten')) -%}
     {%- do lines.append("  " ~ hashes[:10] | join("\n  ")) -%}
     {%- do lines.append("  and " ~ (hashes | length - 10) ~ " more") if hashes[10:] -%}
     {%- do lines.append(
