@@ -3,15 +3,24 @@
 Each fault by itself is in tests/python/unit/test_fetcher.py.
 """
 
+import json
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from support import faulty_api
 from support.commands import ROOT, Run
-from support.faulty_api import Fault, change_json, in_turn, make_page, send, send_raw, send_status
+from support.faulty_api import (
+    Fault,
+    Handler,
+    Query,
+    in_turn,
+    make_page,
+    send,
+    send_raw,
+    send_status,
+)
 from support.load_checks import expected_load, landed_loads
 from support.log_lines import for_people, log_lines
 from support.warehouse import Warehouse
@@ -20,13 +29,15 @@ LOAD = "faulty"
 INGEST = ("ingest", "--load-id", LOAD, "--users")
 
 
-def repeat_page_1(page: dict[str, Any]) -> None:
-    query = {"seed": page["info"]["seed"], "results": "1000", "page": "1"}
-    page["results"] = make_page(query)["results"]
+def repeat_page_1(handler: Handler, query: Query) -> None:
+    page = make_page(query) | {"results": make_page(query | {"page": "1"})["results"]}
+    handler.send_body(json.dumps(page).encode())
 
 
-def repeat_user(page: dict[str, Any]) -> None:
+def repeat_user(handler: Handler, query: Query) -> None:
+    page = make_page(query)
     page["results"][1] = page["results"][0]
+    handler.send_body(json.dumps(page).encode())
 
 
 def test_load_lands_once_after_retries(run: Run, warehouse: Warehouse) -> None:
@@ -45,9 +56,9 @@ def test_load_lands_once_after_retries(run: Run, warehouse: Warehouse) -> None:
     ("fault", "users", "message"),
     [
         (send_status(429), 20, "HTTP 429 Too Many Requests; read 20 bytes: error 'not now'; gave"),
-        (send_status(404), 1020, "requested page 2 (20 users)"),
-        (change_json(repeat_page_1), 2000, "page 2 of {} is equal to an earlier page: "),
-        (change_json(repeat_user), 1020, "page 2 of {} holds a user twice: "),
+        (send_status(404), 2020, "requested page 2 (1000 users)"),
+        (repeat_page_1, 2000, "page 2 of {} is equal to an earlier page: "),
+        (repeat_user, 1020, "page 2 of {} holds a user twice: "),
     ],
     ids=["retried", "page 2 is refused", "page 2 is page 1", "a user twice"],
 )
@@ -61,6 +72,7 @@ def test_failed_load_is_one_line_and_lands_nothing(
     (line,) = for_people(done.stderr)
     assert message.format(served.url) in line
     assert line.startswith("ingest: ") and line.endswith("; nothing was landed")
+    assert {query["page"] for query in served.requests} <= {"1", "2"}
     assert landed_loads(run, warehouse) == []
 
 
