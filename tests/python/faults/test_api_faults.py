@@ -11,16 +11,7 @@ import sys
 import pytest
 from support import faulty_api
 from support.commands import ROOT, Run
-from support.faulty_api import (
-    Fault,
-    Handler,
-    Query,
-    in_turn,
-    make_page,
-    send,
-    send_raw,
-    send_status,
-)
+from support.faulty_api import Fault, Handler, Query, make_page, send, send_raw, send_status
 from support.load_checks import expected_load, landed_loads
 from support.log_lines import for_people, log_lines
 from support.warehouse import Warehouse
@@ -42,7 +33,7 @@ def repeat_user(handler: Handler, query: Query) -> None:
 
 def test_load_lands_once_after_retries(run: Run, warehouse: Warehouse) -> None:
     faults = send_status(503, Retry_After=1), send_raw(b""), send(b"down", 500)
-    with faulty_api.serve(in_turn(*faults), times=3) as served:
+    with faulty_api.serve(faulty_api.in_turn(*faults), times=3) as served:
         done = run(*INGEST, "20", RANDOMUSER_URL=served.url, RETRY_SECONDS="4")
     assert done.returncode == 0, done.stderr
     retries = [line for line in log_lines(done.stderr) if line["event"] == "retry"]
@@ -66,7 +57,7 @@ def test_failed_load_is_one_line_and_lands_nothing(
     run: Run, warehouse: Warehouse, fault: Fault, users: int, message: str
 ) -> None:
     pages = [faulty_api.send_page] * (users > 1000)
-    with faulty_api.serve(in_turn(*pages, *[fault] * 20)) as served:
+    with faulty_api.serve(faulty_api.in_turn(*pages, *[fault] * 20)) as served:
         done = run(*INGEST, str(users), RANDOMUSER_URL=served.url, RETRY_SECONDS="0.5")
     assert done.returncode == 1 and not done.stdout and "Traceback" not in done.stderr
     (line,) = for_people(done.stderr)

@@ -110,7 +110,7 @@ def send_raw(sent: bytes, *, waits: bool = False) -> Fault:
     return fault
 
 
-def send_other_page(**parameters: str) -> Fault:
+def send_other(**parameters: str) -> Fault:
     """Send the correct response to a request with other parameters."""
     return lambda handler, query: send_page(handler, query | parameters)
 
@@ -140,15 +140,15 @@ def serve(fault: Fault, times: float = float("inf"), port: int = 0) -> Iterator[
             server.shutdown()
 
 
-def fetch(url: str, users: int = 20, **settings: Any) -> list[Page]:
-    """Fetch the pages of a load."""
+def fetch(url: str, **settings: Any) -> list[Page]:
+    """Fetch the page of a load of 20 users."""
     settings = {"randomuser_url": url, "google_cloud_project": "p"} | settings
-    return list(api.fetch_pages(Settings.read(**settings), users, SEED))
+    return list(api.fetch_pages(Settings.read(**settings), 20, SEED))
 
 
-def fail(url: str, users: int = 20, **settings: Any) -> str:
-    """Fetch pages, which must fail, and return the error."""
+def fail(url: str, **settings: Any) -> str:
+    """Fetch the page, which must fail, and return the error."""
     with pytest.raises(SourceError) as error:
-        fetch(url, users, **settings)
+        fetch(url, **settings)
     assert "\n" not in str(error.value)
     return str(error.value)
