@@ -3,15 +3,15 @@
 Each fault by itself is in tests/python/unit/test_fetcher.py.
 """
 
+import json
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from support import faulty_api
 from support.commands import ROOT, Run
-from support.faulty_api import Fault, change_json, in_turn, make_page, send, send_raw, send_status
+from support.faulty_api import Fault, Handler, Query, make_page, send, send_raw, send_status
 from support.load_checks import expected_load, landed_loads
 from support.log_lines import for_people, log_lines
 from support.warehouse import Warehouse
@@ -20,18 +20,20 @@ LOAD = "faulty"
 INGEST = ("ingest", "--load-id", LOAD, "--users")
 
 
-def repeat_page_1(page: dict[str, Any]) -> None:
-    query = {"seed": page["info"]["seed"], "results": "1000", "page": "1"}
-    page["results"] = make_page(query)["results"]
+def repeat_page_1(handler: Handler, query: Query) -> None:
+    page = make_page(query) | {"results": make_page(query | {"page": "1"})["results"]}
+    handler.send_body(json.dumps(page).encode())
 
 
-def repeat_user(page: dict[str, Any]) -> None:
+def repeat_user(handler: Handler, query: Query) -> None:
+    page = make_page(query)
     page["results"][1] = page["results"][0]
+    handler.send_body(json.dumps(page).encode())
 
 
 def test_load_lands_once_after_retries(run: Run, warehouse: Warehouse) -> None:
     faults = send_status(503, Retry_After=1), send_raw(b""), send(b"down", 500)
-    with faulty_api.serve(in_turn(*faults), times=3) as served:
+    with faulty_api.serve(faulty_api.in_turn(*faults), times=3) as served:
         done = run(*INGEST, "20", RANDOMUSER_URL=served.url, RETRY_SECONDS="4")
     assert done.returncode == 0, done.stderr
     retries = [line for line in log_lines(done.stderr) if line["event"] == "retry"]
@@ -45,9 +47,9 @@ def test_load_lands_once_after_retries(run: Run, warehouse: Warehouse) -> None:
     ("fault", "users", "message"),
     [
         (send_status(429), 20, "HTTP 429 Too Many Requests; read 20 bytes: error 'not now'; gave"),
-        (send_status(404), 1020, "requested page 2 (20 users)"),
-        (change_json(repeat_page_1), 2000, "page 2 of {} is equal to an earlier page: "),
-        (change_json(repeat_user), 1020, "page 2 of {} holds a user twice: "),
+        (send_status(404), 2020, "requested page 2 (1000 users)"),
+        (repeat_page_1, 2000, "page 2 of {} is equal to an earlier page: "),
+        (repeat_user, 1020, "page 2 of {} holds a user twice: "),
     ],
     ids=["retried", "page 2 is refused", "page 2 is page 1", "a user twice"],
 )
@@ -55,12 +57,13 @@ def test_failed_load_is_one_line_and_lands_nothing(
     run: Run, warehouse: Warehouse, fault: Fault, users: int, message: str
 ) -> None:
     pages = [faulty_api.send_page] * (users > 1000)
-    with faulty_api.serve(in_turn(*pages, *[fault] * 20)) as served:
+    with faulty_api.serve(faulty_api.in_turn(*pages, *[fault] * 20)) as served:
         done = run(*INGEST, str(users), RANDOMUSER_URL=served.url, RETRY_SECONDS="0.5")
     assert done.returncode == 1 and not done.stdout and "Traceback" not in done.stderr
     (line,) = for_people(done.stderr)
     assert message.format(served.url) in line
     assert line.startswith("ingest: ") and line.endswith("; nothing was landed")
+    assert {query["page"] for query in served.requests} <= {"1", "2"}
     assert landed_loads(run, warehouse) == []
 
 

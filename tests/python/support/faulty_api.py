@@ -1,9 +1,8 @@
 """A fake randomuser.me with faults, on loopback: a test chooses the fault of its responses."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -27,8 +26,8 @@ def make_page(query: Query) -> dict[str, Any]:
     count, page = int(query["results"]), int(query["page"])
     names = (f"{query['seed']} {page} {index}" for index in range(count))
     users = [{"login": {"uuid": str(uuid5(UUID(int=0), name)), "username": name}} for name in names]
-    info = {"seed": query["seed"], "results": count, "page": page, "version": "1.4"}
-    return {"results": users, "info": info}
+    info = {"seed": query["seed"], "results": count, "page": page}
+    return {"results": users, "info": info | {"version": query.get("version", "1.4")}}
 
 
 @dataclass
@@ -55,6 +54,11 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     api: FaultyApi
 
+    def handle(self) -> None:
+        """Ignore that a client closes the connection."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         """Respond with the fault, or correctly if the fault occurred often enough."""
         query = dict(parse_qsl(urlsplit(self.path).query))
@@ -77,15 +81,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Write no access log."""
-
-
-class Server(ThreadingHTTPServer):
-    """A server that ignores connections closed by the client."""
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report any other error."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
 
 
 def send_page(handler: Handler, query: Query) -> None:
@@ -115,15 +110,9 @@ def send_raw(sent: bytes, *, waits: bool = False) -> Fault:
     return fault
 
 
-def change_json(change: Callable[[dict[str, Any]], object]) -> Fault:
-    """Apply `change` to the correct response."""
-
-    def fault(handler: Handler, query: Query) -> None:
-        page = make_page(query)
-        change(page)
-        handler.send_body(json.dumps(page).encode())
-
-    return fault
+def send_other(**parameters: str) -> Fault:
+    """Send the correct response to a request with other parameters."""
+    return lambda handler, query: send_page(handler, query | parameters)
 
 
 def in_turn(*faults: Fault) -> Fault:
@@ -140,27 +129,26 @@ def in_turn(*faults: Fault) -> Fault:
 def serve(fault: Fault, times: float = float("inf"), port: int = 0) -> Iterator[FaultyApi]:
     """Serve on a loopback port (0: a free one) until the block ends."""
     handler = type("ApiHandler", (Handler,), {})
-    server = Server(("127.0.0.1", port), handler)
-    served = FaultyApi(f"http://127.0.0.1:{server.server_port}/api/", fault, times)
-    handler.api = served  # type: ignore[attr-defined]
-    Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    try:
-        yield served
-    finally:
-        served.stopped.set()
-        server.shutdown()
-        server.server_close()
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        served = FaultyApi(f"http://127.0.0.1:{server.server_port}/api/", fault, times)
+        handler.api = served  # type: ignore[attr-defined]
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        try:
+            yield served
+        finally:
+            served.stopped.set()
+            server.shutdown()
 
 
-def fetch(url: str, users: int = 20, **settings: Any) -> list[Page]:
-    """Fetch the pages of a load."""
+def fetch(url: str, **settings: Any) -> list[Page]:
+    """Fetch the page of a load of 20 users."""
     settings = {"randomuser_url": url, "google_cloud_project": "p"} | settings
-    return list(api.fetch_pages(Settings.read(**settings), users, SEED))
+    return list(api.fetch_pages(Settings.read(**settings), 20, SEED))
 
 
-def fail(url: str, users: int = 20, **settings: Any) -> str:
-    """Fetch pages, which must fail, and return the error."""
+def fail(url: str, **settings: Any) -> str:
+    """Fetch the page, which must fail, and return the error."""
     with pytest.raises(SourceError) as error:
-        fetch(url, users, **settings)
+        fetch(url, **settings)
     assert "\n" not in str(error.value)
     return str(error.value)

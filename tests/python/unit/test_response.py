@@ -7,46 +7,41 @@ import pytest
 from ingest.response import SourceError, describe, parse_page
 
 INFO = b'"info": {"seed": "abc", "results": 3, "page": 1, "version": "1.4"}'
-VALUES = {
-    "null": b"null",
-    "whitespace": b'[ 1 ,\n\t{ "a" : 2 } ]',
-    "duplicate key": b'{"a": 1, "a": 2, "": 3}',
-    "characters of 1 to 4 bytes": '"é€👩‍🚀\u200c\u202e"'.encode(),
-    "escapes": rb'"\u00e9\ud83d\ude00\/\\\"\n\u0000"',
-    "a number of 5,000 digits": b"1" + b"0" * 5_000,
-    "other numbers": b"[1e999, -0, 1.50]",
-    "an escaped backslash before ud800": rb'"\\ud800"',
-    "lists nested 900 deep": b"[" * 900 + b"]" * 900,
-}
+VALUES = [
+    b"null",
+    b'[ 1 ,\n\t{ "a" : 2 } ]',
+    b'{"a": 1, "a": 2, "": 3}',
+    '"é€👩‍🚀\u200c\u202e"'.encode(),
+    rb'"\u00e9\ud83d\ude00\/\\\"\n\u0000"',
+    rb'"\\ud800"',  # an escaped backslash, and no surrogate
+    b"1" + b"0" * 5_000,
+    b"[1e999, -0, 1.50]",
+    b"[" * 900 + b"]" * 900,
+]
 
 
-def make_response(user: bytes) -> bytes:
-    return b'{"results": [ {"n":1} ,' + user + b'\n, "\xc3\xa9"], ' + INFO + b"}"
+def make_response(*users: bytes) -> bytes:
+    info = INFO.replace(b"3", b"%d" % len(users))
+    return b'{"results": [ ' + b"\n, ".join(users) + b" ], " + info + b"}"
 
 
-@pytest.mark.parametrize("user", VALUES.values(), ids=VALUES.keys())
-def test_parse_keeps_user_of_any_json_as_sent(user: bytes) -> None:
-    byte_order_mark = b"\xef\xbb\xbf"  # of an editor
-    for start in (b"", byte_order_mark):
-        page = parse_page(start + make_response(user), "a response")
-        assert [bytes(sent) for sent in page.users] == [b'{"n":1}', user, b'"\xc3\xa9"']
-        assert page.info.seed == "abc"
+@pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["none", "of an editor"])
+def test_parse_keeps_users_of_any_json_as_sent(byte_order_mark: bytes) -> None:
+    page = parse_page(byte_order_mark + make_response(*VALUES), "a response")
+    assert [bytes(user) for user in page.users] == VALUES and page.info.seed == "abc"
 
 
 INVALID = {
     "nothing": (b"", "is not JSON: "),
     "truncated": (make_response(b"1")[:-9], "is not JSON: .*truncated"),
     "trailing bytes": (make_response(b"1") + b"{}", "is not JSON: .*trailing characters"),
-    "NaN": (make_response(b'{"x": NaN}'), r"is not JSON: .*\(byte \d+\); read 110 bytes$"),
-    "unescaped NUL": (make_response(b'"\x00"'), "is not JSON: "),
-    "broken escape": (make_response(rb'"\ud8zz"'), "is not JSON: "),
+    "NaN": (make_response(b'{"x": NaN}'), r"is not JSON: .*\(byte \d+\); read 95 bytes$"),
     "surrogate bytes": (make_response(b'"\xed\xa0\x80"'), "is not JSON: 'utf-8'"),
     "surrogate in seed": (make_response(b"1").replace(b"abc", rb"\ud800"), "is not JSON: "),
     "surrogate in user": (make_response(rb'{"a": "\uDFFF"}'), "is not JSON: "),
     "many lists": (make_response(b"[" * 10**6 + b"]" * 10**6), "nested too deeply"),
     "a list": (b"[1]", "is not in the format of the randomuser API: Expected `object`"),
     "an error": (b'{"error": "Uh oh"}', "required field `info`; read 18 bytes: error 'Uh oh'"),
-    "no results": (b"{%s}" % INFO, "Object missing required field `results`"),
     "an object of users": (b'{"results": {}, %s}' % INFO, "Expected `array`, got `object`"),
     "a missing user": (b'{"results": [1], %s}' % INFO, "reports 3 users and holds 1"),
     "no users": (b'{"results": [], %s}' % INFO, "holds no users, as in an outage of the API"),
@@ -62,10 +57,8 @@ def test_parse_rejects_invalid_body_in_one_line(body: bytes, message: str) -> No
 
 USER = {"login": {"username": "zelda"}, "title": "Zelda"}
 WITH_USER = {
-    "CSV": b"first,email\nZelda,zelda@example.com\n",
     "XML": b"<?xml version='1.0'?><users><title>Zelda</title></users>",
     "UTF-16": json.dumps({"results": [USER]}).encode("utf-16"),
-    "a list of users": json.dumps([USER]).encode(),
     "lines of JSON": b"\n".join([json.dumps(USER).encode()] * 2),
     "truncated JSON": json.dumps({"results": [USER]}).encode()[:-3],
     "an error with other fields": json.dumps({"error": "failed", "user": USER}).encode(),
