@@ -8,13 +8,10 @@ import pytest
 from google.cloud.bigquery import QueryJob
 from support.commands import Run
 from support.fault_proxy import LEDGER, TABLE, UPLOADED, ProxiedCommand
-from support.load_checks import expected_load, landed_loads
+from support.load_checks import expected_load, landed_loads, open_raw
 from support.log_lines import for_people
 from support.proxy import CutError, Proxy, Request, Response, error_response
 from support.warehouse import Warehouse
-
-from ingest.settings import Settings
-from ingest.warehouse import Warehouse as Raw
 
 LOAD = ("--users", "50", "--load-id", "x")
 ONCE, TWICE, ALWAYS = (1,), (1, 2), range(1, 1000)
@@ -116,12 +113,7 @@ def test_loader_recovers_from_fault_or_fails_in_one_line(
 
 
 def test_job_of_earlier_run_is_run_again_if_it_ended_before(run: Run, warehouse: Warehouse) -> None:
-    settings = Settings.read(
-        google_cloud_project=warehouse.project,
-        bigquery_emulator_host=warehouse.url,
-        raw_dataset=run.raw,
-    )
-    raw = Raw(settings, "x")
+    raw = open_raw(run, warehouse)
 
     def start(job_id: str) -> QueryJob:
         return raw.client.query("select 1", job_id=job_id, job_retry=None)

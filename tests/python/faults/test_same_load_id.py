@@ -9,14 +9,12 @@ import pytest
 from support.commands import Process, Run
 from support.factories import make_raw, response_file, user
 from support.fault_proxy import LEDGER, UPLOADED, ProxiedCommand, loader_step, proxied
-from support.load_checks import expected_load, finish, landed_loads
+from support.load_checks import expected_load, finish, landed_loads, open_raw
 from support.proxy import Request
 from support.warehouse import Warehouse
 
 from ingest import landing, tables
 from ingest.response import Info, Page
-from ingest.settings import Settings
-from ingest.warehouse import Warehouse as Raw
 
 USERS = 1500  # two pages
 LOAD = ("--users", str(USERS), "--load-id", "x")
@@ -114,15 +112,10 @@ def test_clock_of_loader_changes_no_time(
             return datetime.now(tz) + timedelta(days=days)
 
     monkeypatch.setattr(tables, "datetime", Wrong)
-    settings = Settings.read(
-        google_cloud_project=warehouse.project,
-        bigquery_emulator_host=warehouse.url,
-        raw_dataset=run.raw,
-    )
     page = Page(Info("s", 1, 1, "1.4"), [msgspec.Raw(b"{}")], Wrong.now(UTC))
     load = landing.Load("x", "test", 1, "hash")
     for is_new in (True, False):
-        landed = landing.land(Raw(settings, "x"), load, lambda: iter([page]))
+        landed = landing.land(open_raw(run, warehouse), load, lambda: iter([page]))
         assert landed == (1, 0, is_new)
     near = "abs(timestamp_diff({}, current_timestamp(), minute)) < 60"
     for table, earlier in (("users", "fetched_at"), ("loads", "started_at")):

@@ -114,17 +114,11 @@ def test_raw_of_earlier_version_is_refused_until_it_is_converted(
     passes(run(*load, "2026-01-01T00"))
     payloads = f"select payload from {raw}.users where {ALL_TIME} order by record_index"
     ((sent,), *_) = warehouse.rows(payloads)
-    for table, columns, source in (
-        (
-            "users",
-            "* except (load_id, load_hash) replace (if(record_index = 1, to_json('1e400'), "
-            "parse_json(payload)) as payload)",
-            f"users where {ALL_TIME}",
-        ),
-        ("loads", "* except (load_id, load_hash)", "loads"),
-    ):
-        old = f"select '2026-01-01T00' as load_id, {columns} from {raw}.{source}"
-        warehouse.rows(f"create or replace table {raw}.{table} as {old}")
+    as_json = "replace (if(record_index = 1, to_json('1e400'), parse_json(payload)) as payload)"
+    for table, other_type in ((f"{raw}.users", as_json), (f"{raw}.loads", "")):
+        old = f"'2026-01-01T00' as load_id, * except (load_id, load_hash) {other_type}"
+        where = f"from {table} where {ALL_TIME}"
+        warehouse.rows(f"create or replace table {table} as select {old} {where}")
     refused = run(*load, "x")
     assert refused.returncode == 1 and for_people(refused.stderr)[-1].endswith(
         "is of an earlier version: docs/upgrade.md has the statements that convert it"

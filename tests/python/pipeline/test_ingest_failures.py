@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,11 +15,7 @@ from support.warehouse import Warehouse
 
 from ingest import cli, tables
 
-
-def find_closed_url() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+CLOSED_URL = "http://127.0.0.1:1/"  # no service uses this port
 
 
 def read_failure(done: "subprocess.CompletedProcess[str]") -> str:
@@ -66,7 +61,7 @@ def test_all_wrong_settings_are_named_in_one_line(run: Run) -> None:
 def test_unreachable_server_fails_and_names_setting(
     run: Run, warehouse: Warehouse, setting: str
 ) -> None:
-    unreachable = {setting: find_closed_url(), "RETRY_SECONDS": "1"}
+    unreachable = {setting: CLOSED_URL, "RETRY_SECONDS": "1"}
     assert setting in read_failure(run("ingest", "--users", "5", **unreachable))
     assert landed_loads(run, warehouse) == []
 
@@ -82,7 +77,7 @@ def test_check_reports_each_requirement_and_lands_nothing(run: Run, warehouse: W
     assert f"tables can be created in {warehouse.project}.{run.raw}" in checked
     assert not list(warehouse.client.list_tables(run.raw)) and landed_loads(run, warehouse) == []
 
-    settings = {"BIGQUERY_LOCATION": "EU", "RANDOMUSER_URL": find_closed_url()}
+    settings = {"BIGQUERY_LOCATION": "EU", "RANDOMUSER_URL": CLOSED_URL}
     done = run("ingest", "--check", **settings, RETRY_SECONDS="1")
     missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING  ")]
     assert done.returncode == 1 and "Traceback" not in done.stderr

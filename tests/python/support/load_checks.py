@@ -4,7 +4,16 @@ from google.api_core.exceptions import NotFound
 from support.commands import Process, Run
 from support.warehouse import Warehouse
 
+from ingest.settings import Settings
+from ingest.warehouse import Warehouse as Raw
+
 TABLES = {"users", "loads", "forgotten", "forgotten_key"}
+
+
+def open_raw(run: Run, warehouse: Warehouse) -> Raw:
+    """Return the raw dataset as the loader of a load "x" opens it."""
+    settings = {"bigquery_emulator_host": warehouse.url, "raw_dataset": run.raw}
+    return Raw(Settings.read(google_cloud_project=warehouse.project, **settings), "x")
 
 
 def landed_loads(run: Run, warehouse: Warehouse) -> list[tuple[object, ...]]:
