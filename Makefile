@@ -94,7 +94,7 @@ lint-python: setup
 sqlfluff: setup
 	LOCAL_DIR=.local/lint $(LOCAL) sqlfluff lint models tests
 
-test-faults: setup  ## kill and break everything, at each step: ten minutes
+test-faults: setup  ## kill and break everything, at each step: five minutes
 	$(BIN)/python -m pytest --all-faults -n 2 --dist loadgroup
 
 test-tooling: setup  ## workflows, compose file, slim CI, package installation
