@@ -1,13 +1,22 @@
-{% macro forget_users(user_ids, dry_run=false) %}
-    {%- if not user_ids or user_ids is string or user_ids is mapping or user_ids is not sequence
-        or user_ids | reject('string') | list or '' in user_ids | map('trim') -%}
-        {{ exceptions.raise_compiler_error(
-            "forget_users: user_ids must be a list of ids in quotes, such as "
-            ~ "{user_ids: ['0a0a0a0a-0000-4000-8000-000000000000']}; nothing was deleted"
-        ) }}
-    {%- endif -%}
-    {%- set ids = user_ids | map('trim') | map('lower') | unique | list -%}
+{% macro forget_users(user_ids=[], emails=[], exactly_one=true, dry_run=false) %}
+    {%- for name, values in {'user_ids': user_ids, 'emails': emails}.items() -%}
+        {%- if values is string or values is mapping or values is not sequence
+            or values | reject('string') | list or '' in values | map('trim')
+            or not user_ids and not emails -%}
+            {{ exceptions.raise_compiler_error(
+                "forget_users: user_ids and emails must be lists of texts in quotes, such as "
+                ~ "{user_ids: ['0a0a0a0a-0000-4000-8000-000000000000']}; nothing was deleted"
+            ) }}
+        {%- endif -%}
+    {%- endfor -%}
     {%- set tables = personal_tables() -%}
+    {%- set ids = user_ids | map('trim') | map('lower') | list
+        + _ids_of_emails(tables, emails, exactly_one) -%}
+    {%- if not ids -%}
+        {{- print("nothing was deleted") -}}
+        {{ return('') }}
+    {%- endif -%}
+    {%- set ids = ids | unique | list -%}
     {%- set receipt = run_query(forget_script(ids, tables, dry_run)).rows[0].dict() -%}
     {%- set unknown = ids | length - receipt.users_found | int -%}
     {%- set hashes = receipt.user_hashes.split(' ') -%}
@@ -36,4 +45,40 @@
         {%- do lines.append("not deleted here: " ~ table.name ~ ", which is not of this project") -%}
     {%- endfor -%}
     {{- print(lines | join('\n')) -}}
+{% endmacro %}
+
+{% macro _ids_of_emails(tables, emails, exactly_one) %}
+    {#- Prints the users who have or had the e-mail addresses, and returns their ids. -#}
+    {%- set found, ids, wrong = [], [], [] -%}
+    {%- if emails -%}
+        {%- set found = run_query(users_of_emails(tables, emails)).rows -%}
+    {%- endif -%}
+    {%- for email, email_hash in zip(emails, hashes_of(emails)) -%}
+        {%- set users = found | selectattr('email_hash', 'equalto', email_hash) | list -%}
+        {%- set known = users | selectattr('id') | sort(attribute='id') | list -%}
+        {%- set name = email | trim if is_private() else "number " ~ loop.index -%}
+        {%- do print("users with the e-mail address " ~ name ~ ": " ~ known | length) -%}
+        {%- for user in known -%}
+            {%- do ids.append(user.id) -%}
+            {%- do print("  " ~ (user.id if is_private() else "(the id would be in dbt's log)")
+                ~ "  loads: " ~ user.loads ~ ", newest: " ~ user.loaded_at.strftime('%Y-%m-%d')) -%}
+        {%- endfor -%}
+        {%- if users != known -%}
+            {%- do print("  and rows without an id, which are not deleted: docs/privacy.md") -%}
+        {%- endif -%}
+        {%- do wrong.append(loop.index) if known | length != 1 -%}
+    {%- endfor -%}
+    {%- if wrong and exactly_one -%}
+        {{ exceptions.raise_compiler_error(
+            "forget_users: nobody or several users have the e-mail address number "
+            ~ wrong | join(', ') ~ ". Pass ids, or `exactly_one: false` to forget all users listed;"
+            ~ " nothing was deleted"
+        ) }}
+    {%- endif -%}
+    {{ return(ids) }}
+{% endmacro %}
+
+{% macro is_private() %}
+    {#- Whether dbt writes no log file: it would have all that a macro prints. -#}
+    {{ return(invocation_args_dict.log_level_file == 'none') }}
 {% endmacro %}

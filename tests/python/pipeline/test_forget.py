@@ -115,5 +115,5 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
 def test_forgets_nobody_if_the_ids_are_no_list(run: Run) -> None:
     done = run("dbt", "run-operation", "forget_users", "--args", f"user_ids: {PERSON}")
     assert done.returncode == 1
-    assert "user_ids must be a list of ids in quotes" in done.stdout
+    assert "user_ids and emails must be lists of texts in quotes" in done.stdout
     assert "nothing was deleted" in done.stdout and "Traceback" not in done.stdout

@@ -23,6 +23,7 @@ TAGS = {name: f"projects/p/locations/us/policyTags/{name}" for name in ("credent
 SETTINGS = {"load_interval": "hour", "policy_tags": TAGS}
 SETTINGS |= {"readers": [ANALYSTS], "restricted_readers": [SECURITY]}
 VARS = "--vars " + json.dumps(SETTINGS, separators=(",", ":"))
+PRIVATE = "dbt --log-level-file none --no-write-json run-operation"
 # Unit tests have no incremental form. With fixed load ids the users are always the same.
 COMMANDS = {
     "first": [
@@ -43,7 +44,9 @@ COMMANDS = {
         "publish alert",
     ],
     "forgetting": [
-        f'dbt --no-write-json run-operation forget_users --args {{"user_ids":["a"]}} {VARS}'
+        f'{PRIVATE} show_user --args {{"email":"a","credentials":["payload"]}} {VARS}',
+        f'{PRIVATE} forget_users --args {{"user_ids":["a"],"emails":["a"],"exactly_one":false}} '
+        + VARS,
     ],
 }
 
@@ -68,7 +71,7 @@ class Recording:
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # name: {column: type}
     manifest: dict[str, Any] = field(default_factory=dict)  # dbt's
     access: dict[str, AccessControl] = field(default_factory=dict)  # after each phase
-    script: str = ""  # by which users are forgotten
+    scripts: list[str] = field(default_factory=list)  # that show and forget users
     failed: str = ""  # the output of the command that failed, which was the last
 
 
@@ -114,8 +117,8 @@ def _record_request(
     job = request.get("configuration", {})
     query = job.get("query", request)  # a body of jobs.insert or of jobs.query
     sql = query.get("query")
-    if sql and "begin transaction;" in sql:
-        recording.script = sql
+    if sql and "declare ids" in sql:
+        recording.scripts.append(sql)
     elif sql and "roles/bigquery" not in sql:  # of AccessControl
         parameters = [_read_parameter(each) for each in query.get("queryParameters", [])]
         comment = re.match(r'/\* .*?"node_id": "([^"]+)"', sql)
