@@ -15,7 +15,7 @@ STEP = @printf '\n=== %s\n'
 
 .PHONY: help setup demo pipeline build airflow dashboard test pytest lint lint-python sqlfluff \
 	workflows-lint test-faults test-tooling airflow-test dashboard-test page-test image-test docs \
-	bench cost erd lock clean
+	bench cost diff erd lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -93,6 +93,9 @@ lint-python: setup
 # SQLFluff compiles the models, and an incremental model looks into the warehouse for that.
 sqlfluff: setup
 	LOCAL_DIR=.local/lint $(LOCAL) sqlfluff lint models tests
+
+diff: setup  ## what the change does to the data, compared with BASE (main)
+	@PYTHONPATH=tests/python $(BIN)/python -m local.diff "$(or $(BASE),main)"
 
 test-faults: setup  ## kill and break everything, at each step: five minutes
 	$(BIN)/python -m pytest --all-faults -n 2 --dist loadgroup

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 from google.cloud.bigquery import Client, LoadJob, QueryJob, ScalarQueryParameter
-from support.cost import BYTES_PER_DOLLAR, MINIMUM_BYTES, RUNS_A_MONTH, USERS, estimate_bytes
+from support.cost import MINIMUM_BYTES, USERS, estimate_bytes, list_columns, list_dollars
 
 from ingest.landing import RECOVERY_DAYS
 from ingest.settings import Settings
@@ -64,17 +64,12 @@ class BigQuery:
             ScalarQueryParameter("days", "INT64", RECOVERY_DAYS),
             ScalarQueryParameter("started_at", "STRING", str(datetime.now(UTC))),
         ]
-        columns = {
-            str(table.reference): [column.name for column in self.client.get_table(table).schema]
-            for dataset in self.client.list_datasets()
-            for table in self.client.list_tables(dataset)
-        }
         labelled, schema_bytes = [], 0
         for number, job in enumerate(self.jobs()):
             if isinstance(job, QueryJob) and ABOUT_SCHEMAS.search(job.query):
                 schema_bytes += MINIMUM_BYTES * (number >= first and "SELECT" in job.query)
             elif isinstance(job, QueryJob):
                 labelled.append(("run" if number >= first else "", job.query, parameters))
-        _, billed, _ = estimate_bytes(labelled, columns, self.client)
-        price = RUNS_A_MONTH / BYTES_PER_DOLLAR
-        return [(billed["run", users] + schema_bytes) * price for users in USERS]
+        _, billed, _ = estimate_bytes(labelled, list_columns(self.client), self.client)
+        billed.update({("run", users): schema_bytes for users in USERS})
+        return list_dollars(billed, "run")

@@ -3,31 +3,17 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 
 import pytest
 from support.commands import ROOT
-from support.cost import BYTES_PER_DOLLAR, RUNS_A_MONTH, USERS, estimate_bytes
-from support.sql_recorder import Recording
+from support.cost import USERS, estimate_bytes, list_dollars
+from support.sql_recorder import Recording, label_statements
 from support.warehouse import Warehouse
 
 PAGE, BODY = ROOT / "docs/cost.md", re.compile(r"(?<=-: \|\n)(\|.*\n)+")
 BUILD = ROOT / "publish/report/cost.json"
 AMOUNT = re.compile(r"[\d,]+\.\d\d")
 BUILT = ("model ", "snapshot ", "seed ", "tests of ")  # the lines of `dbt build`
-
-
-def label_statements(recording: Recording) -> Iterator[tuple[str, str, object]]:
-    """Yield each statement with its line in the table; "" if an hourly run does not send it."""
-    for statement in recording.statements:
-        name = statement.node_id or statement.command
-        if name.startswith("test."):
-            node = recording.manifest["nodes"][name]
-            name = f"tests of {node.get('attached_node') or node['depends_on']['nodes'][0]}"
-        is_hourly = statement.phase == "incremental" and " --" not in name
-        if not name.startswith("unit_test."):
-            line = name.replace(".randomuser.", " ", 1) if is_hourly else ""
-            yield line, statement.sql, statement.parameters
 
 
 def amounts(table: str) -> list[float]:
@@ -40,8 +26,7 @@ def test_cost_page_is_current(recording: Recording, warehouse: Warehouse) -> Non
     statements, billed, full_scans = estimate_bytes(labelled, recording.tables, warehouse.client)
     table = ""
     for line in sorted(statements, key=lambda line: (-billed[line, USERS[-1]], line)):
-        monthly = (billed[line, users] / BYTES_PER_DOLLAR * RUNS_A_MONTH for users in USERS)
-        dollars = "".join(f" {amount:,.2f} |" for amount in monthly)
+        dollars = "".join(f" {amount:,.2f} |" for amount in list_dollars(billed, line))
         tables = ", ".join(sorted(full_scans[line]))
         table += f"| {line} | {statements[line]} | {tables} |{dollars}\n"
     built = [line for line in statements if line.startswith(BUILT)]

@@ -153,6 +153,20 @@ def estimate_bytes(
     return statements, billed, full_scans
 
 
+def list_dollars(billed: Counter[tuple[str, int]], line: str) -> list[float]:
+    """Return the dollars a month of a line of `estimate_bytes`, for each of USERS."""
+    return [billed[line, users] / BYTES_PER_DOLLAR * RUNS_A_MONTH for users in USERS]
+
+
+def list_columns(client: Client) -> dict[str, list[str]]:
+    """Return the columns of each table and view: {"project.dataset.table": columns}."""
+    return {
+        str(table.reference): [column.name for column in client.get_table(table).schema]
+        for dataset in client.list_datasets()
+        for table in client.list_tables(dataset.reference)
+    }
+
+
 def column_sizes(client: Client, name: str) -> dict[str, float]:
     """Return the average bytes of each column of a table, and of a row as `*`."""
     sizes = []

@@ -1,6 +1,7 @@
-"""A copy of the dbt project, for tests that change a model."""
+"""A copy of the dbt project, for tests that change a model, or as it was at another commit."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from support.commands import ROOT
@@ -27,3 +28,23 @@ def replace(file: Path, text: str, replacement: str) -> None:
     content = file.read_text()
     assert text in content, text
     file.write_text(content.replace(text, replacement))
+
+
+def check_out(base: str, folder: Path) -> str:
+    """Write the commit where the working tree left `base` to `folder`; return its hash.
+
+    Raises ValueError with git's message.
+    """
+    commit = _git("merge-base", base, "HEAD")
+    _git("archive", f"--output={folder}.zip", commit)
+    shutil.unpack_archive(f"{folder}.zip", folder)
+    (folder / ".venv").symlink_to(Path(".venv").resolve())  # it has the dbt packages
+    return commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"{' '.join(command)}: {done.stderr.strip() or 'nothing in common'}")
+    return done.stdout.strip()

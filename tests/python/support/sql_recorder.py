@@ -6,15 +6,17 @@ incrementally. A proxy records every request as it was sent, before anything cha
 
 import json
 import re
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from google.cloud.bigquery import ScalarQueryParameter
 from support.access_control import AccessControl
 from support.commands import Run, make_prod_settings
-from support.proxy import proxy
+from support.proxy import Proxy, proxy
 
 from local.__main__ import environment
 
@@ -70,16 +72,39 @@ class Recording:
     statements: list[Statement] = field(default_factory=list)
     tables: dict[str, dict[str, str]] = field(default_factory=dict)  # name: {column: type}
     manifest: dict[str, Any] = field(default_factory=dict)  # dbt's
+    results: list[dict[str, Any]] = field(default_factory=list)  # of dbt's last command, by node
     access: dict[str, AccessControl] = field(default_factory=dict)  # after each phase
     scripts: list[str] = field(default_factory=list)  # that show and forget users
     failed: str = ""  # the output of the command that failed, which was the last
 
 
+@dataclass
+class Recorder:
+    """Runs commands with these settings, whose requests go through a proxy, and records them."""
+
+    settings: dict[str, str]
+    proxy: Proxy
+    recording: Recording = field(default_factory=Recording)
+
+    def run(self, phase: str, *command: str | Path) -> CompletedProcess[str]:
+        """Run a command to its end."""
+        self.proxy.requests.clear()
+        done, target = Run(self.settings)(*command), Path(self.settings["DBT_TARGET_PATH"])
+        if (manifest := target / "manifest.json").exists():
+            self.recording.manifest = json.loads(manifest.read_text())
+        if (results := target / "run_results.json").exists():
+            self.recording.results = json.loads(results.read_text())["results"]
+        for request in self.proxy.requests:
+            if request.method == "POST":
+                _record_request(self.recording, request.json, phase, " ".join(map(str, command)))
+        return done
+
+
 def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
     """Run the commands against an empty warehouse, with their files in `folder`."""
-    recording, access = Recording(), AccessControl()
+    access = AccessControl()
     with proxy(warehouse_url) as served:
-        served.before, url, sent = access.apply, served.url, served.requests
+        served.before, url = access.apply, served.url
         variables = environment(url, RANDOMUSER_URL=api_url) | make_prod_settings(folder, url)
         variables |= {
             "RAW_DATASET": "raw_of_prod",
@@ -90,24 +115,33 @@ def record(warehouse_url: str, api_url: str, folder: Path) -> Recording:
             "SLACK_WEBHOOK_URL": "",  # overrides .env
             "LOAD_ID": "2026-01-01T01:00:00+00:00 */",  # which would end dbt's comment
         }
+        recorder = Recorder(variables, served)
+        recording = recorder.recording
         for phase, commands in COMMANDS.items():
             access.changes.clear()
             access.tags.clear()
             for table in access.groups:  # as if the var `readers` had been another
                 access.groups[table] = {LEFT}
             for command in commands:
-                sent.clear()
-                done = Run(variables)(*command.split())
-                if (manifest := folder / "target/manifest.json").exists():
-                    recording.manifest = json.loads(manifest.read_text())
-                for request in sent:
-                    if request.method == "POST":
-                        _record_request(recording, request.json, phase, command)
+                done = recorder.run(phase, *command.split())
                 if done.returncode:
                     recording.failed = f"{command}: {done.stdout}{done.stderr}"
                     return recording
             recording.access[phase] = deepcopy(access)
     return recording
+
+
+def label_statements(recording: Recording) -> Iterator[tuple[str, str, Any]]:
+    """Yield each statement with its line of docs/cost.md; "" if an hourly run does not send it."""
+    for statement in recording.statements:
+        name = statement.node_id or statement.command
+        if name.startswith("test."):
+            node = recording.manifest["nodes"][name]
+            name = f"tests of {node.get('attached_node') or node['depends_on']['nodes'][0]}"
+        is_hourly = statement.phase == "incremental" and " --" not in name
+        if not name.startswith("unit_test."):
+            line = name.replace(".randomuser.", " ", 1) if is_hourly else ""
+            yield line, statement.sql, statement.parameters
 
 
 def _record_request(
