@@ -50,12 +50,13 @@
 {% macro users_of_emails(tables, emails) %}
     {#-
         A query for the users who have or had one of the e-mail addresses: email_hash, id, loads and
-        loaded_at, the time of the newest. The id is null for users without one.
+        loaded_at, the time of the newest. The id is null for users without a UUID.
     -#}
     select email_hash, id, count(distinct load_id) as loads, max(loaded_at) as loaded_at
     from (
         {%- for table in tables.users | selectattr('email', 'defined') | selectattr('is_dated') %}
-        select {{ _email_hash(table) }} as email_hash, {{ table.user }} as id, load_id, loaded_at
+        select
+            {{ _email_hash(table) }} as email_hash, {{ _known_id(table) }} as id, load_id, loaded_at
         from {{ table.relation }}
         where true{{ _and_unparsed(table) }}
         {%- if not loop.last %} union all{% endif %}
@@ -78,10 +79,18 @@
     to_hex(md5(lower(trim({{ table.email }}))))
 {%- endmacro %}
 
+{% macro _known_id(table) -%}
+    {#- Only a UUID tells who a user is: rejected users of several people can have the same text. -#}
+    if(
+        regexp_contains({{ table.user }}, r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'),
+        {{ table.user }}, null
+    )
+{%- endmacro %}
+
 {% macro is_user(table, emails=[]) %}
-    {#- The condition for rows of users; `emails`: of users without an id, too. -#}
+    {#- The condition for rows of users; `emails`: of users without a UUID, too. -#}
     {%- if emails and table.email -%}
-        ({{ table.user }} in unnest(ids) or {{ table.user }} is null
+        ({{ table.user }} in unnest(ids) or {{ _known_id(table) }} is null
         and {{ _email_hash(table) }} in unnest({{ tojson(hashes_of(emails)) }}))
     {%- else -%}
         {{ table.user }} in unnest(ids)

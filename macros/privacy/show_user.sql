@@ -12,7 +12,8 @@
         {%- do table.update({'shown': shown}) -%}
         {%- do columns.update({table.name: table.columns}) -%}
     {%- endfor -%}
-    {%- if email and user_id or (email or user_id) is not string or output not in ['text', 'json']
+    {%- if email and user_id or (email or user_id) is not string
+        or not (email or user_id) | trim or output not in ['text', 'json']
         or credentials is string or credentials | reject('in', secret) | list -%}
         {{ exceptions.raise_compiler_error(
             "show_user: pass `email` or `user_id` as text in quotes. `output` may be text or json,"
@@ -27,10 +28,12 @@
     {%- endif -%}
     {%- set rows = run_query(_show_script(tables, [email] if email else [], user_id)).rows -%}
     {%- set users = rows[0].users if rows else 0 -%}
-    {%- if output == 'json' and users > 1 -%}
+    {%- if output == 'json' and rows and (users > 1 or rows[0].has_unknown) -%}
         {{ exceptions.raise_compiler_error(
-            "show_user: " ~ users ~ " users have or had this e-mail address. Run it with `output: text`"
-            ~ " to see them all, then with the `user_id` of the one who asks. Nothing was printed"
+            "show_user: " ~ users ~ " users have or had this e-mail address"
+            ~ (", and rows without an id, perhaps of others" if rows[0].has_unknown else "")
+            ~ ". Run it with `output: text` to see them all, then with the `user_id` of the one who"
+            ~ " asks. Nothing was printed"
         ) }}
     {%- endif -%}
     {{- _print_json(columns, rows) if output == 'json'
@@ -50,7 +53,9 @@
 {% endmacro %}
 
 {% macro _print_text(columns, rows, users, email, others) %}
-    {%- set lines = ["users who have or had this e-mail address: " ~ users if email] | select | list -%}
+    {%- set lines = ["users who have or had this e-mail address: " ~ users
+        ~ (", and rows without an id, perhaps of others" if rows and rows[0].has_unknown else "")
+        if email] | select | list -%}
     {%- for name, of_table in rows | groupby('name') -%}
         {%- for row in of_table -%}
             {%- do lines.append("\n" ~ name ~ ", row " ~ loop.index ~ " of " ~ loop.length) -%}
@@ -84,7 +89,14 @@
     {%- set loads, forgotten = source('randomuser', 'loads'), source('randomuser', 'forgotten') -%}
     {{ declare_users(ids) }}
     {{ find_users(tables, emails) }}
-    select name, array_length(ids) as users, loaded_at, row
+    select
+        name,
+        array_length(ids) as users,
+        exists (
+            select 1 from unnest(found) as row where ifnull(row.id not in unnest(ids), true)
+        ) as has_unknown,
+        loaded_at,
+        row
     from (
         {%- for table in tables.users + tables.addresses %}
         select

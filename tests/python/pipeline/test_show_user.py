@@ -59,10 +59,10 @@ def test_shows_each_row_of_the_person_and_nobody_else(
     run: Run, warehouse: Warehouse, api_url: str
 ) -> None:
     person, others = land_and_build(run, warehouse, api_url)
-    shown = show(run, email=f" {EMAIL.lower()}")
+    shown = show(run, user_id=person["login"]["uuid"])
     assert {name: len(rows) for name, rows in shown.items()} == {
-        "base_randomuser__users": 4,  # two used versions, two in the load that was held back
-        **{"users": 1, "logins": 1, "users_history": 2, "locations": 2, "loads": 4, "raw": 5},
+        "base_randomuser__users": 3,  # two used versions, one in the load that was held back
+        **{"users": 1, "logins": 1, "users_history": 2, "locations": 2, "loads": 4, "raw": 4},
     }
     user_id = person["login"]["uuid"]
     assert [row["phone"] for row in shown["users_history"]] == ["old phone", "new phone"]
@@ -136,3 +136,24 @@ def test_forgets_by_email_only_who_is_told(run: Run, warehouse: Warehouse, api_u
     assert forget(SHARED, "nobody@example.com", exactly_one=False)[0] == 0
     assert known() == before - set(ids)
     assert show(run, email=SHARED) == {}
+
+
+def test_rows_without_a_uuid_belong_to_nobody(run: Run, warehouse: Warehouse, api_url: str) -> None:
+    _, others = land_and_build(run, warehouse, api_url)
+    strangers = [
+        changed_user(other, login={"uuid": "zzz"}, email=f"{number}@example.com")
+        for number, other in enumerate(others[:2])
+    ]
+    land(run, warehouse, Load("bad ids", NOW, strangers))
+    arguments = ("--args", json.dumps({"email": f" {EMAIL.lower()}"}))
+    text = passes(run(*PRIVATE, "show_user", *arguments))
+    assert "address: 1, and rows without an id" in text and "phone without id" in text
+    assert text.count("_restricted.base_randomuser__users, row") == 4
+    refused = run(*PRIVATE, "show_user", "--args", f"{{email: {EMAIL}, output: json}}")
+    assert refused.returncode == 1 and "Nothing was printed" in refused.stdout
+    forgotten = run(*FORGET, "--args", json.dumps({"emails": ["0@example.com"]}))
+    assert forgotten.returncode == 1 and "nothing was deleted" in forgotten.stdout
+    raw = (
+        f"select count(*) from {run.raw}.users where loaded_at is not null and load_id = 'bad ids'"
+    )
+    assert warehouse.rows(raw) == [(2,)]
