@@ -14,8 +14,8 @@ export UV_SYSTEM_CERTS ?= true
 STEP = @printf '\n=== %s\n'
 
 .PHONY: help setup demo pipeline build airflow dashboard test pytest lint lint-python sqlfluff \
-	workflows-lint test-faults test-tooling airflow-test dashboard-test page-test image-test docs \
-	bench cost diff erd lock clean
+	workflows-lint diff test-faults test-tooling airflow-test dashboard-test page-test image-test docs \
+	bench cost erd lock clean
 
 help:  ## list the commands
 	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z-]+):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -94,7 +94,7 @@ lint-python: setup
 sqlfluff: setup
 	LOCAL_DIR=.local/lint $(LOCAL) sqlfluff lint models tests
 
-diff: setup  ## what the change does to the data, compared with BASE (main)
+diff: setup  ## what your change does to the data, since it left BASE (main)
 	@PYTHONPATH=tests/python $(BIN)/python -m local.diff "$(or $(BASE),main)"
 
 test-faults: setup  ## kill and break everything, at each step: five minutes

@@ -44,10 +44,10 @@ def compare(base: str, folder: Path) -> int:
     sides, builds, lines = dict[str, Recorder](), [], list[str]()
     with serve() as api, bigquery(folder / "bigquery") as url, proxy(url) as served:
         settings = environment(served.url, RANDOMUSER_URL=api, RANDOMUSER_URL_FILE="")
+        settings |= {"DBT_QUIET": "1", "DBT_USE_COLORS": "0"}
         for name, project in {old: folder / "base", new: Path.cwd()}.items():
-            settings |= make_settings(folder / f"{len(sides)}") | {"DBT_PROJECT_DIR": str(project)}
-            settings |= {"RAW_DATASET": "raw", "DBT_QUIET": "1", "DBT_USE_COLORS": "0"}
-            sides[name] = Recorder(settings | {}, served)
+            own = make_settings(folder / f"{len(sides)}") | {"DBT_PROJECT_DIR": str(project)}
+            sides[name] = Recorder(settings | own | {"RAW_DATASET": "raw"}, served)
         for phase, command, files in ROUNDS:
             loads = [(file.stem, "--from-file", str(file)) for file in files]
             # By its load id a load of the fake API has the same users each time.
@@ -58,8 +58,9 @@ def compare(base: str, folder: Path) -> int:
                 run(name, side, phase, *command)
             builds.append((start, datetime.now(UTC)))
         before, after = (read_tables(side.recording, client(url)) for side in sides.values())
-    for name in sorted(before | after, key=lambda name: (name in (TESTS, COSTS), name)):
+    for name in sorted(before | after, key=lambda name: (name == COSTS, name != TESTS, name)):
         tables = before.get(name, ({}, [])), after.get(name, ({}, []))
+        # The examples show passwords too: all users are made up.
         found = describe(*tables, builds, 99 if name in (TESTS, COSTS) else 3)
         lines += ["", f"## {name}", "", *found] if found else []
     title = f"# Data of {new}, compared with {old}"

@@ -25,14 +25,14 @@ def describe(before: Table, after: Table, builds: list[Period], examples: int) -
         if not any(number for _, number in (*old, *new)):
             break
     for key in sorted({*old, *new}):
-        row = f"  - `{key[0]:.{WIDTH}}`"
         if key not in old or key not in new:
-            rows["added" if key in new else "gone"].append(row)
+            values = ", ".join(f"{name}={value}" for name, value in (old | new)[key].items())
+            rows["added" if key in new else "gone"].append(f"  - `{values:.{WIDTH}}`")
             continue
         for name in shared:
             if old[key][name] != new[key][name]:
-                values = f"`{old[key][name]!s:.{WIDTH}}` → `{new[key][name]!s:.{WIDTH}}`"
-                rows[f"changed in `{name}`"].append(f"{row}: {values}")
+                values = f"`{old[key][name]:.{WIDTH}}` → `{new[key][name]:.{WIDTH}}`"
+                rows[f"changed in `{name}`"].append(f"  - `{key[0]:.{WIDTH}}`: {values}")
     for change, found in rows.items():
         total = len(new if change == "added" else old)
         lines += [f"- rows {change}: {len(found):,} of {total:,}", *found[:examples]]
@@ -50,9 +50,9 @@ def _index(table: Table, key: list[str], builds: list[Period]) -> dict[tuple[str
     return indexed
 
 
-def _to_text(value: Any, builds: list[Period]) -> str | None:
-    """Return a value as text; the clock of a build gives another time each time, and one text."""
+def _to_text(value: Any, builds: list[Period]) -> str:
+    """Return a value as text; times within one build, which its clock gave, have the same text."""
     for number, (start, end) in enumerate(builds, start=1):
         if isinstance(value, datetime) and value.tzinfo and start <= value <= end:
             return f"the time of build {number}"
-    return None if value is None else str(value)
+    return "null" if value is None else repr(value) if value == "null" else str(value)

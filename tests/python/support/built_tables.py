@@ -12,7 +12,7 @@ from support.sql_recorder import Recording, label_statements
 from local.differences import Table
 
 TESTS, COSTS = "Results of tests", "Statements and cost of hourly builds"
-DOLLARS = "dollars a month, with 10⁴, 10⁶ and 10⁸ users"
+DOLLARS = "$ a month with 10⁴, 10⁶, 10⁸ users"
 
 
 def read_tables(recording: Recording, client: Client) -> dict[str, Table]:
@@ -30,7 +30,8 @@ def read_tables(recording: Recording, client: Client) -> dict[str, Table]:
             "result": f"{result['status']} {result['failures'] or ''}".strip(),
         }
         for result in recording.results
-        if result["status"] not in ("success", "no-op")  # a model that is not built is skipped
+        # of a model only if it is not built: then it is skipped, and rows of it are missing
+        if result["status"] != "success" and not result["unique_id"].startswith("exposure.")
     ]
     return tables | {TESTS: ({"name": "", "result": ""}, results), COSTS: _costs(recording, client)}
 
@@ -40,12 +41,15 @@ def _costs(recording: Recording, client: Client) -> Table:
     labelled, types = [*label_statements(recording)], {"step": "", "statements": ""}
     counts = Counter(step for step, *_ in labelled if step)
     counts[TOTAL] = counts.total()
-    rows: list[dict[str, Any]] = [{"step": step, "statements": counts[step]} for step in counts]
+    rows: dict[str, dict[str, Any]] = {
+        step: {"step": "all steps" if step == TOTAL else step, "statements": count}
+        for step, count in counts.items()
+    }
     try:
         _, billed, _ = estimate_bytes(labelled, list_columns(client), client)
     except (NotImplementedError, SqlglotError) as error:  # of a kind that the project had not
         print(f"diff: the cost of a build is not estimated: {error}", file=sys.stderr)
-        return types, rows
-    for row in rows:
-        row[DOLLARS] = ", ".join(f"{dollars:.2f}" for dollars in list_dollars(billed, row["step"]))
-    return types | {DOLLARS: ""}, rows
+        return types, [*rows.values()]
+    for step, row in rows.items():
+        row[DOLLARS] = ", ".join(f"{dollars:.2f}" for dollars in list_dollars(billed, step))
+    return types | {DOLLARS: "estimated"}, [*rows.values()]

@@ -46,5 +46,6 @@ def _git(*arguments: str) -> str:
     command = ["git", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ValueError(f"{' '.join(command)}: {done.stderr.strip() or 'nothing in common'}")
+        reason = done.stderr.strip() or "they have no commit in common"
+        raise ValueError(f"`{' '.join(command)}`: {reason}; name a commit of this repository")
     return done.stdout.strip()
