@@ -81,11 +81,14 @@
 
 {% macro _known_id(table) -%}
     {#- Only a UUID tells who a user is: rejected users of several people can have the same text. -#}
-    if(
-        regexp_contains({{ table.user }}, r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'),
-        {{ table.user }}, null
-    )
+    if(regexp_contains({{ table.user }}, r'{{ _uuid_pattern() }}'), {{ table.user }}, null)
 {%- endmacro %}
+
+{% macro _uuid_pattern() %}^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}${% endmacro %}
+
+{% macro is_uuid(text) %}
+    {{ return(text is string and modules.re.match(_uuid_pattern(), text | trim | lower) is not none) }}
+{% endmacro %}
 
 {% macro is_user(table, emails=[]) %}
     {#- The condition for rows of users; `emails`: of users without a UUID, too. -#}

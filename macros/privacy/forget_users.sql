@@ -1,14 +1,18 @@
 {% macro forget_users(user_ids=[], emails=[], exactly_one=true, dry_run=false) %}
-    {%- for name, values in {'user_ids': user_ids, 'emails': emails}.items() -%}
-        {%- if values is string or values is mapping or values is not sequence
-            or values | reject('string') | list or '' in values | map('trim')
-            or not user_ids and not emails -%}
-            {{ exceptions.raise_compiler_error(
-                "forget_users: user_ids and emails must be lists of texts in quotes, such as "
-                ~ "{user_ids: ['0a0a0a0a-0000-4000-8000-000000000000']}; nothing was deleted"
-            ) }}
-        {%- endif -%}
+    {%- set wrong = [] -%}
+    {%- for values in [user_ids, emails] -%}
+        {%- do wrong.append(values) if values is string or values is mapping or values is not sequence
+            or values | reject('string') | list or '' in values | map('trim') -%}
     {%- endfor -%}
+    {%- for id in user_ids if not wrong and not is_uuid(id) -%}
+        {%- do wrong.append(id) -%}
+    {%- endfor -%}
+    {%- if wrong or not user_ids and not emails -%}
+        {{ exceptions.raise_compiler_error(
+            "forget_users: pass `emails`, `user_ids` or both as lists of texts in quotes, such as "
+            ~ "{emails: ['ann@example.com']}. An id is a UUID. Nothing was deleted"
+        ) }}
+    {%- endif -%}
     {%- set tables = personal_tables() -%}
     {%- set ids = user_ids | map('trim') | map('lower') | list
         + _ids_of_emails(tables, emails, exactly_one) -%}
@@ -39,7 +43,7 @@
     ) -%}
     {%- do lines.append(
         "not deleted here: files in exports/ (run `python -m publish csv` again), datasets of other"
-        ~ " targets, the ids in the log of this command and in BigQuery's job history"
+        ~ " targets, the ids in BigQuery's job history" ~ ("" if is_private() else " and in dbt's log")
     ) -%}
     {%- for table in tables.others -%}
         {%- do lines.append("not deleted here: " ~ table.name ~ ", which is not of this project") -%}
@@ -71,8 +75,8 @@
     {%- if wrong and exactly_one -%}
         {{ exceptions.raise_compiler_error(
             "forget_users: nobody or several users have the e-mail address number "
-            ~ wrong | join(', ') ~ ". Pass ids, or `exactly_one: false` to forget all users listed;"
-            ~ " nothing was deleted"
+            ~ wrong | join(', ') ~ ". Leave out the address of nobody; pass the ids of those whom you"
+            ~ " mean, or `exactly_one: false` for all users listed. Nothing was deleted"
         ) }}
     {%- endif -%}
     {{ return(ids) }}

@@ -12,12 +12,18 @@
         {%- do table.update({'shown': shown}) -%}
         {%- do columns.update({table.name: table.columns}) -%}
     {%- endfor -%}
-    {%- if email and user_id or (email or user_id) is not string
-        or not (email or user_id) | trim or output not in ['text', 'json']
-        or credentials is string or credentials | reject('in', secret) | list -%}
+    {%- if email and user_id or (email or user_id) is not string or not (email or user_id) | trim
+        or user_id and not is_uuid(user_id) -%}
         {{ exceptions.raise_compiler_error(
-            "show_user: pass `email` or `user_id` as text in quotes. `output` may be text or json,"
-            ~ " `credentials` a list of " ~ secret | unique | join(', ') ~ ". Nothing was read"
+            "show_user: pass either `email` or `user_id`, as text in quotes; an id is a UUID. Nothing"
+            ~ " was read"
+        ) }}
+    {%- endif -%}
+    {%- if output not in ['text', 'json'] or credentials is string or credentials is not sequence
+        or credentials | reject('in', secret) | list -%}
+        {{ exceptions.raise_compiler_error(
+            "show_user: `output` is text or json, `credentials` a list of "
+            ~ secret | unique | join(', ') ~ ". Nothing was read"
         ) }}
     {%- endif -%}
     {%- if output == 'json' and not is_private() -%}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.commands import BUILD, BUILD_WITHOUT_TESTS, Run, passes
 from support.factories import User, changed_user, response_file, user
 from support.forgetting import forget
@@ -112,8 +113,11 @@ def test_forgotten_user_is_nowhere_and_never_comes_back(
     is_nowhere()
 
 
-def test_forgets_nobody_if_the_ids_are_no_list(run: Run) -> None:
-    done = run("dbt", "run-operation", "forget_users", "--args", f"user_ids: {PERSON}")
+@pytest.mark.parametrize(
+    "arguments", [f"user_ids: {PERSON}", "user_ids: [zzz]", "emails: ['']", "emails: []"]
+)
+def test_forgets_nobody_if_arguments_are_wrong(arguments: str, run: Run) -> None:
+    done = run("dbt", "run-operation", "forget_users", "--args", f"{{{arguments}}}")
     assert done.returncode == 1
-    assert "user_ids and emails must be lists of texts in quotes" in done.stdout
-    assert "nothing was deleted" in done.stdout and "Traceback" not in done.stdout
+    assert "as lists of texts in quotes" in done.stdout
+    assert "Nothing was deleted" in done.stdout and "Traceback" not in done.stdout

@@ -125,7 +125,7 @@ def test_forgets_by_email_only_who_is_told(run: Run, warehouse: Warehouse, api_u
     for email, number in ((SHARED, 2), ("nobody@example.com", 0)):
         status, printed = forget(EMAIL, email)
         assert (status, known()) == (1, before)
-        assert f"{email}: {number}" in printed and "nothing was deleted" in printed
+        assert f"{email}: {number}" in printed and "Nothing was deleted" in printed
         assert ids[0] in printed
     assert forget("nobody@example.com", exactly_one=False)[0] == 0
     assert known() == before
@@ -152,7 +152,7 @@ def test_rows_without_a_uuid_belong_to_nobody(run: Run, warehouse: Warehouse, ap
     refused = run(*PRIVATE, "show_user", "--args", f"{{email: {EMAIL}, output: json}}")
     assert refused.returncode == 1 and "Nothing was printed" in refused.stdout
     forgotten = run(*FORGET, "--args", json.dumps({"emails": ["0@example.com"]}))
-    assert forgotten.returncode == 1 and "nothing was deleted" in forgotten.stdout
+    assert forgotten.returncode == 1 and "Nothing was deleted" in forgotten.stdout
     raw = (
         f"select count(*) from {run.raw}.users where loaded_at is not null and load_id = 'bad ids'"
     )

@@ -25,6 +25,7 @@ TAGS = {name: f"projects/p/locations/us/policyTags/{name}" for name in ("credent
 SETTINGS = {"load_interval": "hour", "policy_tags": TAGS}
 SETTINGS |= {"readers": [ANALYSTS], "restricted_readers": [SECURITY]}
 VARS = "--vars " + json.dumps(SETTINGS, separators=(",", ":"))
+UUID = "0a0a0a0a-0000-4000-8000-000000000000"
 PRIVATE = "dbt --log-level-file none --no-write-json run-operation"
 # Unit tests have no incremental form. With fixed load ids the users are always the same.
 COMMANDS = {
@@ -47,8 +48,8 @@ COMMANDS = {
     ],
     "forgetting": [
         f'{PRIVATE} show_user --args {{"email":"a","credentials":["payload"]}} {VARS}',
-        f'{PRIVATE} forget_users --args {{"user_ids":["a"],"emails":["a"],"exactly_one":false}} '
-        + VARS,
+        f'{PRIVATE} forget_users --args {{"emails":["a"],"exactly_one":false,"user_ids":["{UUID}"]}}'
+        f" {VARS}",
     ],
 }
 
