@@ -51,7 +51,7 @@ def compare(base: str, folder: Path) -> int:
         for phase, command, files in ROUNDS:
             loads = [(file.stem, "--from-file", str(file)) for file in files]
             # By its load id a load of the fake API has the same users each time.
-            for load in (*loads, (phase, "--users", "1000")):
+            for load in (*loads, (phase, "--users", "2000")):
                 run(new, sides[new], "", "ingest", "--load-id", *load)
             start = datetime.now(UTC)
             for name, side in sides.items():

@@ -48,8 +48,8 @@ COMMANDS = {
     ],
     "forgetting": [
         f'{PRIVATE} show_user --args {{"email":"a","credentials":["payload"]}} {VARS}',
-        f'{PRIVATE} forget_users --args {{"emails":["a"],"exactly_one":false,"user_ids":["{UUID}"]}}'
-        f" {VARS}",
+        f'{PRIVATE} forget_users --args {{"user_ids":["{UUID}"],"emails":["a"],'
+        f'"exactly_one":false}} {VARS}',
     ],
 }
 
