@@ -1,11 +1,11 @@
 {% macro apply_retention() %}
     {%- set options = {} -%}
-    {%- set base = graph.nodes['model.randomuser.base_randomuser__users'].relation_name -%}
-    {%- set tables = {'keep_raw_days': source('randomuser', 'users'), 'keep_base_days': base} -%}
-    {%- for name, table in tables.items() -%}
+    {%- for name, kind in {'keep_raw_days': 'raw', 'keep_base_days': 'base'}.items() -%}
         {%- do check_window(name) -%}
         {%- set days = keep_days(name) or 'null' -%}
-        {%- do options.update({"table " ~ table: "partition_expiration_days = " ~ days}) -%}
+        {%- for source in list_sources() if load_relation(source.ledger) -%}
+            {%- do options.update({"table " ~ source[kind]: "partition_expiration_days = " ~ days}) -%}
+        {%- endfor -%}
     {%- endfor -%}
     {%- set hours = var('time_travel_hours') -%}
     {%- if hours not in [none, 48, 72, 96, 120, 144, 168] -%}

@@ -29,10 +29,12 @@
     -- the rows of a load are in raw since it started to land, before its row in the ledger
     set raw_from = least(
         (select min(row.loaded_at) from unnest(found) as row),
+        {%- for source in tables.sources %}
         (
             select coalesce(min(started_at), current_timestamp())
-            from {{ source('randomuser', 'loads') }} where load_id in unnest(load_ids)
-        )
+            from {{ source.ledger }} where load_id in unnest(load_ids)
+        ){{ ',' if not loop.last }}
+        {%- endfor %}
     );
     set addresses = array(
         select distinct address
@@ -104,7 +106,7 @@
     {#- `is_user`, pruned, or the condition for rows of their addresses; a stored failure may hold
         any value of any user. -#}
     {%- if table.user -%}
-        {%- if table.relation == source('randomuser', 'users') | string -%}
+        {%- if table.source -%}
             loaded_at >= raw_from and load_id in unnest(load_ids) and{{ ' ' }}
         {%- elif table.is_dated -%}
             loaded_at in unnest(landed) and{{ ' ' }}
@@ -120,11 +122,11 @@
 {% macro _and_unparsed(table) %}
     {#- Base finds the users in raw that it has parsed; all of raw is searched where base expires or
         may be of the last `dev_days`. -#}
-    {%- if table.relation == source('randomuser', 'users') | string -%}
+    {%- if table.source -%}
         {%- set is_whole = target.name == 'prod' and not var('keep_base_days') -%}
         {%- set first = run_query(
-            "select min(started_at) from " ~ source('randomuser', 'loads')
-            ~ " where load_id not in (select load_id from " ~ relation_of('loads')
+            "select min(started_at) from " ~ table.source.ledger
+            ~ " where load_id not in (select load_id from " ~ table.source.loads
             ~ " where built_at is not null)"
         ).columns[0][0] if is_whole -%}
         {{- ' ' }}and loaded_at >= {{ as_literal(first) if first else "timestamp '1970-01-01 00:00:00+00'" }}

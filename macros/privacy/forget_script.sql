@@ -2,16 +2,15 @@
     {#-
         The script that counts the rows of users and, unless it is a dry run, deletes them in one
         transaction: BigQuery ends it completely or not at all, also if dbt is killed. Base comes
-        last: it tells when a user landed and where a user lives.
+        last: it tells when a user landed and where a user lives. Every source gets the hashes, with
+        its own key. Addresses are those of randomuser.
     -#}
-    {%- set base = relation_of('base_randomuser__users') -%}
+    {%- set base, bases = relation_of('base_randomuser__users'),
+        tables.sources | map(attribute='base') | list -%}
     {%- set is_used = "load_id in (select load_id from " ~ relation_of('loads')
         ~ " where state = 'used')" -%}
-    {%- set raw = source('randomuser', 'users') | string -%}
-    {%- set loads, forgotten = source('randomuser', 'loads'), source('randomuser', 'forgotten') -%}
-    {%- set users = tables.users | rejectattr('relation', 'equalto', base) | list
-        + tables.users | selectattr('relation', 'equalto', base) | list -%}
-    {%- set raw_user = (users | selectattr('relation', 'equalto', raw) | first).user -%}
+    {%- set users = tables.users | rejectattr('relation', 'in', bases) | list
+        + tables.users | selectattr('relation', 'in', bases) | list -%}
     {%- set all = tables.failures + tables.addresses + users -%}
     {{ declare_users(tojson(ids)) }}
     declare deleted string;
@@ -42,25 +41,28 @@
         where users > 0
     );
     {%- if not dry_run %}
-    insert into {{ forgotten }} (user_hash, forgotten_at, receipt)
+    {%- for raw in users if raw.source %}
+    {%- set source, records = raw.source, raw.source.records %}
+    insert into {{ source.forgotten }} (user_hash, forgotten_at, receipt)
     select user_hash, current_timestamp(), deleted
-    from (select {{ user_hash('id') }} as user_hash from unnest(ids) as id)
-    where deleted != '{}' or user_hash not in (select user_hash from {{ forgotten }});
+    from (select {{ user_hash('id', source.name) }} as user_hash from unnest(ids) as id)
+    where deleted != '{}' or user_hash not in (select user_hash from {{ source.forgotten }});
     -- before the rows go: a ledger that has left them out already is not changed again
-    update {{ loads }} as ledger
+    update {{ source.ledger }} as ledger
     set
-        users_landed = ledger.users_landed - gone.users,
-        users_forgotten = coalesce(ledger.users_forgotten, 0) + gone.users
+        {{ records }}_landed = ledger.{{ records }}_landed - gone.users,
+        {{ records }}_forgotten = coalesce(ledger.{{ records }}_forgotten, 0) + gone.users
     from (
         select
             load_id,
             count(*) as users_in_raw,
-            countif({{ raw_user }} in unnest(ids)) as users
-        from {{ raw }}
+            countif({{ raw.user }} in unnest(ids)) as users
+        from {{ raw.relation }}
         where loaded_at >= raw_from and load_id in unnest(load_ids)
         group by load_id
     ) as gone
-    where ledger.load_id = gone.load_id and ledger.users_landed = gone.users_in_raw;
+    where ledger.load_id = gone.load_id and ledger.{{ records }}_landed = gone.users_in_raw;
+    {%- endfor %}
     {%- for table in tables.addresses %}
     if array_length(shared) > 0 then
     -- the address gets the row of the user who landed last before
@@ -88,10 +90,14 @@
     {%- endfor %}
     {%- endif %}
     commit transaction;
+    {%- for source in tables.sources %}
     select
         deleted as receipt,
         (select count(distinct row.id) from unnest(found) as row) as users_found,
-        (select string_agg({{ user_hash('id') }}, ' ') from unnest(ids) as id) as user_hashes,
+        '{{ source.forgotten }}' as forgotten,
+        (select string_agg({{ user_hash('id', source.name) }}, ' ') from unnest(ids) as id) as user_hashes,
         date_add(current_date(), interval travel_days day) as travels_until,
         date_add(current_date(), interval travel_days + 7 day) as restored_until
+    {%- if not loop.last %} union all{% endif %}
+    {%- endfor %}
 {% endmacro %}

@@ -21,9 +21,9 @@
         {{ return('') }}
     {%- endif -%}
     {%- set ids = ids | unique | list -%}
-    {%- set receipt = run_query(forget_script(ids, tables, dry_run)).rows[0].dict() -%}
+    {%- set receipts = run_query(forget_script(ids, tables, dry_run)).rows -%}
+    {%- set receipt = receipts[0].dict() -%}
     {%- set unknown = ids | length - receipt.users_found | int -%}
-    {%- set hashes = receipt.user_hashes.split(' ') -%}
     {%- set lines = ["rows that would be deleted" if dry_run else "rows deleted"] -%}
     {%- for name, rows in fromjson(receipt.receipt).items() -%}
         {%- do lines.append("  " ~ "{:>9,}".format(rows) ~ "  " ~ name) -%}
@@ -34,9 +34,12 @@
         {%- do lines.append("users in no table: " ~ unknown ~ ", forgotten before or of wrong ids") -%}
     {%- endif -%}
     {%- set kept = "that would be kept" if dry_run else "kept" -%}
-    {%- do lines.append("hashes of the users, " ~ kept ~ " in " ~ source('randomuser', 'forgotten')) -%}
-    {%- do lines.append("  " ~ hashes[:10] | join("\n  ")) -%}
-    {%- do lines.append("  and " ~ (hashes | length - 10) ~ " more") if hashes[10:] -%}
+    {%- for of_source in receipts -%}
+        {%- set hashes = of_source.user_hashes.split(' ') -%}
+        {%- do lines.append("hashes of the users, " ~ kept ~ " in " ~ of_source.forgotten) -%}
+        {%- do lines.append("  " ~ hashes[:10] | join("\n  ")) -%}
+        {%- do lines.append("  and " ~ (hashes | length - 10) ~ " more") if hashes[10:] -%}
+    {%- endfor -%}
     {%- do lines.append(
         "BigQuery can restore deleted rows until " ~ receipt.travels_until ~ " (time travel), its"
         ~ " support until " ~ receipt.restored_until ~ " (fail-safe)"

@@ -4,10 +4,11 @@
         batches that a build has left, and stored failures of tests. They are found by the meta
         `key` of their columns: `user` or `address`; the expression for the key is returned under
         that name, and the one in the meta `email` as `email`. `columns` has the class and the
-        description of each column. Tables that are none of the project's are returned as `others`.
+        description of each column; `source` is what `list_sources` has of a table of raw records.
+        Tables that are none of the project's are returned as `others`.
     -#}
     {%- set found = {'users': [], 'addresses': [], 'failures': [], 'others': []} -%}
-    {%- set nodes, schemas, built = {}, {}, [] -%}
+    {%- set nodes, schemas, built, sources = {}, {}, [], list_sources() -%}
     {%- for node in graph.nodes.values() | list + graph.sources.values() | list -%}
         {%- do nodes.update({node.schema ~ '.' ~ (node.alias or node.identifier): node}) -%}
         {%- do schemas.update({node.schema: node.database}) -%}
@@ -20,7 +21,8 @@
             {%- set node = nodes.get(name.split('__dbt_tmp')[0]) -%}
             {%- set columns = node.columns if node else {} -%}
             {%- set table = {'name': name, 'relation': relation | string, 'columns': {},
-                'is_dated': 'loaded_at' in columns} -%}
+                'is_dated': 'loaded_at' in columns,
+                'source': sources | selectattr('raw', 'equalto', relation | string) | first} -%}
             {%- for column in columns.values() -%}
                 {%- set meta = column.config.meta -%}
                 {%- do table.columns.update(
@@ -35,10 +37,30 @@
             {%- endif -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- for model in ['base_randomuser__users', 'loads', 'users'] if relation_of(model) not in built -%}
+    {%- set landed = sources | selectattr('raw', 'in', built) | list -%}
+    {%- for table in landed | map(attribute='base') | list + landed | map(attribute='loads') | list
+        + [relation_of('base_randomuser__users'), relation_of('users')] if table not in built -%}
         {{ exceptions.raise_compiler_error(
-            "there is no " ~ relation_of(model) ~ ": run `dbt build` first; nothing was done"
+            "there is no " ~ table ~ ": run `dbt build` first; nothing was done"
         ) }}
     {%- endfor -%}
-    {{ return(dict(found, schemas=schemas | list)) }}
+    {{ return(dict(found, schemas=schemas | list, sources=landed)) }}
+{% endmacro %}
+
+{% macro list_sources() %}
+    {#- The sources, known by the meta of their marts of loads (loads_of.sql), with their tables. -#}
+    {%- set found = [] -%}
+    {%- for node in graph.nodes.values() if node.config.meta.records -%}
+        {%- set name, records = node.config.meta.source, node.config.meta.records -%}
+        {%- do found.append({
+            'name': name,
+            'records': records,
+            'raw': source(name, records) | string,
+            'ledger': source(name, 'loads'),
+            'forgotten': source(name, 'forgotten'),
+            'base': relation_of('base_' ~ name ~ '__' ~ records),
+            'loads': node.relation_name,
+        }) -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {% endmacro %}

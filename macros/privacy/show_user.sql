@@ -92,7 +92,6 @@
 {% macro _show_script(tables, emails, user_id) %}
     {%- set ids = "array(select distinct id from (" ~ users_of_emails(tables, emails)
         ~ ") where id is not null)" if emails else tojson([user_id | trim | lower]) -%}
-    {%- set loads, forgotten = source('randomuser', 'loads'), source('randomuser', 'forgotten') -%}
     {{ declare_users(ids) }}
     {{ find_users(tables, emails) }}
     select
@@ -115,15 +114,17 @@
         ) as row
         union all
         {%- endfor %}
-        select '{{ loads.schema }}.{{ loads.identifier }}', loaded_at, to_json_string(row)
+        {%- for source in tables.sources %}
+        {%- set ledger, forgotten = source.ledger, source.forgotten %}
+        select '{{ ledger.schema }}.{{ ledger.identifier }}', loaded_at, to_json_string(row)
         from (
             select
                 ledger.load_id,
                 ledger.source,
                 ledger.loaded_at,
                 coalesce(loads.state, 'not built') as state
-            from {{ loads }} as ledger
-            left join {{ relation_of('loads') }} as loads
+            from {{ ledger }} as ledger
+            left join {{ source.loads }} as loads
                 on ledger.load_id = loads.load_id
             where ledger.load_id in unnest(load_ids)
         ) as row
@@ -132,8 +133,10 @@
             '{{ forgotten.schema }}.{{ forgotten.identifier }}', forgotten_at, to_json_string(row)
         from (
             select user_hash, forgotten_at from {{ forgotten }}
-            where user_hash in (select {{ user_hash('id') }} from unnest(ids) as id)
+            where user_hash in (select {{ user_hash('id', source.name) }} from unnest(ids) as id)
         ) as row
+        {%- if not loop.last %} union all{% endif %}
+        {%- endfor %}
     )
     order by name, loaded_at
 {% endmacro %}

@@ -2,7 +2,7 @@
     config(
         unique_key='load_id',
         partition_by=none,
-        meta={'pruned_by': none},
+        meta={'pruned_by': none, 'source': 'randomuser', 'records': 'users'},
         grants=grants_to('readers'),
     )
 }}

@@ -15,7 +15,7 @@ written as (
 
     select
         'base_randomuser__users' as table_name,
-        {{ user_hash('user_id') }} as user_hash
+        {{ user_hash('user_id', 'randomuser') }} as user_hash
     from {{ ref('base_randomuser__users') }}
     where loaded_at >= {{ var('tested_from') }}
 

@@ -112,10 +112,14 @@ def test_operation_sets_retention_of_what_exists(
 
 def apply_retention(variables: dict[str, object], run_query: Callable[[str], Any]) -> None:
     """Call the operation; a model and a test that has stored its rows exist."""
-    place = {"database": "p", "schema": "d", "relation_name": "p.d.base"}
+    place = {"database": "p", "schema": "d"}
+    meta = SimpleNamespace(source="randomuser", records="users")
+    plain, loads = SimpleNamespace(meta=SimpleNamespace()), SimpleNamespace(meta=meta)
+    base = {"relation_name": "p.d.base", "resource_type": "model", "config": plain}
     nodes = {
-        "model.randomuser.base_randomuser__users": SimpleNamespace(**place, resource_type="model"),
-        "test": SimpleNamespace(**place, resource_type="test", alias="failures"),
+        "model.randomuser.base_randomuser__users": SimpleNamespace(**place, **base),
+        "model.randomuser.loads": SimpleNamespace(**place, **base | {"config": loads}),
+        "test": SimpleNamespace(**place, resource_type="test", alias="failures", config=plain),
     }
     relation = SimpleNamespace(create=lambda *names: ".".join(names))
     context: dict[str, Any] = {

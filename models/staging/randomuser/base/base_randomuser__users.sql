@@ -179,4 +179,4 @@ select
     count(*) over (partition by load_id, structure) as structure_users
 from validated
 -- the loader leaves out who is forgotten; a load that began before may still bring them
-where {{ is_forgotten('user_id') }} is not true
+where {{ is_forgotten('user_id', 'randomuser') }} is not true
