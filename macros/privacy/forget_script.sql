@@ -44,7 +44,7 @@
     {%- if not dry_run %}
     insert into {{ forgotten }} (user_hash, forgotten_at, receipt)
     select user_hash, current_timestamp(), deleted
-    from (select {{ user_hash('id') }} as user_hash from unnest(ids) as id)
+    from (select {{ user_hash('id', 'randomuser') }} as user_hash from unnest(ids) as id)
     where deleted != '{}' or user_hash not in (select user_hash from {{ forgotten }});
     -- before the rows go: a ledger that has left them out already is not changed again
     update {{ loads }} as ledger
@@ -91,7 +91,7 @@
     select
         deleted as receipt,
         (select count(distinct row.id) from unnest(found) as row) as users_found,
-        (select string_agg({{ user_hash('id') }}, ' ') from unnest(ids) as id) as user_hashes,
+        (select string_agg({{ user_hash('id', 'randomuser') }}, ' ') from unnest(ids) as id) as user_hashes,
         date_add(current_date(), interval travel_days day) as travels_until,
         date_add(current_date(), interval travel_days + 7 day) as restored_until
 {% endmacro %}

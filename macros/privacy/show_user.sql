@@ -132,7 +132,7 @@
             '{{ forgotten.schema }}.{{ forgotten.identifier }}', forgotten_at, to_json_string(row)
         from (
             select user_hash, forgotten_at from {{ forgotten }}
-            where user_hash in (select {{ user_hash('id') }} from unnest(ids) as id)
+            where user_hash in (select {{ user_hash('id', 'randomuser') }} from unnest(ids) as id)
         ) as row
     )
     order by name, loaded_at
