@@ -62,7 +62,8 @@ def find_unfinished_loads(state: State) -> Iterator[Finding]:
 
 def find_held_back_loads(state: State) -> Iterator[Finding]:
     """Yield the loads that a person has to decide about, however old they are."""
-    test = state.runs.known.get(HELD_BACK_TEST)
+    known = state.runs.known
+    test = next((known[node] for node in known if HELD_BACK_TEST in node), None)
     for load in state.decided:
         load_id, found, text = quote(load.load_id), OK, f"held-back load `{load.load_id}`"
         if load.state == "held back":

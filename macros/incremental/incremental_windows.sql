@@ -97,16 +97,16 @@
     {{ return("timestamp '" ~ text ~ "'") }}
 {% endmacro %}
 
-{% macro uncounted_loads(ledger) %}
+{% macro uncounted_loads(ledger, records) %}
     {#-
-        For `loads`: the time of the first load that it has not counted, a literal, and which rows
-        it keeps: all that are counted; in a rebuild those of loads with forgotten users.
+        For a mart of loads: the time of the first load that it has not counted, a literal, and which rows
+        it keeps: all that are counted; in a rebuild those of loads with forgotten records.
     -#}
     {%- set is_counted = "built_at is not null" -%}
     {%- if not execute or not is_incremental() -%}
         {%- set known = load_cached_relation(this) if execute -%}
         {%- set kept = is_counted ~ " and load_id in (select ledger.load_id from " ~ ledger
-            ~ " as ledger where ledger.users_forgotten > 0)" -%}
+            ~ " as ledger where ledger." ~ records ~ "_forgotten > 0)" -%}
         {{ return({'start': oldest_start(), 'kept': kept if known and known.is_table else none}) }}
     {%- endif -%}
     {%- set first = run_query(

@@ -1,4 +1,4 @@
-{{ config(materialized='view', schema='restricted') }}
+{{ config(materialized='view') }}
 
 with
 

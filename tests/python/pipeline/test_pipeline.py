@@ -64,7 +64,7 @@ def test_freshness_fails_when_newest_load_is_old(run: Run, warehouse: Warehouse)
 
 
 def test_only_local_macros_mention_the_emulator() -> None:
-    folders = ("models", "macros", "snapshots", "tests/generic", "tests/marts", "tests/staging")
+    folders = ("models", "macros", "snapshots", "tests/generic")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
     mentions = [f for f in files if re.search(r"emulator|bqemu", f.read_text(), re.IGNORECASE)]
     assert {file.parent for file in mentions} == {ROOT / "macros/local"}

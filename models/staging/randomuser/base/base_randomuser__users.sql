@@ -1,52 +1,8 @@
-{{
-    config(
-        incremental_strategy='merge',
-        unique_key=['load_id', 'record_index'],
-        partition_by={'field': 'loaded_at', 'data_type': 'timestamp'},
-        partition_expiration_days=keep_days('keep_base_days'),
-        cluster_by=['user_id'],
-        on_schema_change='append_new_columns',
-    )
-}}
-
-{%- if keep_days('keep_raw_days') -%}
-    {#- A rebuild would lose the users that have expired in raw. -#}
-    {{- config(full_refresh=false) -}}
-{%- endif -%}
-{%- set ledger = source('randomuser', 'loads') -%}
-{%- set new = new_loads(ledger) %}
+{{ config(cluster_by=['user_id']) }}
 
 with
 
--- a row of raw counts once its load has a row in the ledger, and has its `loaded_at`
-new_loads as (
-
-    select * from {{ ledger }}
-    where
-        loaded_at >= {{ new.ledger_from }}
-    {% if is_incremental() %}
-        -- a load is merged completely or not at all
-        and load_id not in (
-            select known.load_id from {{ this }} as known
-            where known.loaded_at >= {{ new.ledger_from }}
-        )
-    {% endif %}
-
-),
-
-source as (
-
-    select
-        users.* except (payload, loaded_at),
-        new_loads.loaded_at,
-        users.payload as payload_text,
-        safe.parse_json(users.payload, wide_number_mode => 'round') as payload
-    from {{ source('randomuser', 'users') }} as users
-    inner join new_loads
-        on users.load_id = new_loads.load_id
-    where users.loaded_at >= {{ new.raw_from }}
-
-),
+{{ new_records('randomuser', 'users') }},
 
 parsed as (
 
@@ -114,7 +70,7 @@ parsed as (
         ) as longitude,
         json_value(payload, '$.location.timezone.offset') as timezone_offset,
         json_value(payload, '$.location.timezone.description') as timezone_description
-    from source
+    from new_records
 
 ),
 
@@ -122,7 +78,7 @@ parsed as (
 validated as (
 
     select
-        * except (payload, payload_text),
+        *,
         -- the key of an address: hashed as JSON, so that a dash or a missing part cannot give two
         -- addresses the same key; case and outer spaces make no difference; 128 bits are enough
         if(
@@ -149,34 +105,9 @@ validated as (
                 then 'login.username is missing, empty or not text'
             -- an empty password is valid: the word list of the API has an empty word
             when password is null then 'login.password is missing or not text'
-        end as rejection_reason,
-        payload_text,
-        -- replaces every string by "", every number by 0 and every array by []; a quote within a
-        -- string follows a backslash, so `":"` is always the end of a name and start of a string
-        if(
-            json_type(payload) = 'object',
-            regexp_replace(regexp_replace(regexp_replace(
-                payload_text,
-                r'"\s*:\s*"(?:[^"\\]|\\.)*"', '":""'
-            ), r'"\s*:\s*-?[0-9][0-9.eE+-]*', '":0'),
-            r'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]', '[]'),
-            null
-        ) as structure
+        end as rejection_reason
     from parsed
 
-)
+),
 
-select
-    * except (payload_text, structure),
-    -- only for rejected users: accepted users have their values in the columns
-    if(rejection_reason is not null, payload_text, null) as rejected_payload,
-    -- the names and JSON types of the fields, once for all users of a load that share them
-    if(
-        row_number() over (partition by load_id, structure order by record_index) = 1,
-        structure,
-        null
-    ) as structure,
-    count(*) over (partition by load_id, structure) as structure_users
-from validated
--- the loader leaves out who is forgotten; a load that began before may still bring them
-where {{ is_forgotten('user_id', 'randomuser') }} is not true
+{{ base_rows('validated', 'randomuser', 'users', person='user_id') }}

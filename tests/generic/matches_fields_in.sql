@@ -1,9 +1,12 @@
--- Schema drift: names each field that is new, missing or of another type than documented in
--- seeds/documented_fields.csv, with its load and first user; raw keeps the payloads. The users of a
--- load have few distinct structures: base has each once.
--- The masked columns hold only names and JSON types of fields, because `structure` has no values.
-{{ config(severity='warn', meta={'show_failures': true, 'masked': ['field', 'sent']}) }}
-
+{% test matches_fields_in(model, fields, records) %}
+    {#-
+        Schema drift: names each field that is new, missing or of another type than documented in
+        the seed `fields`, with its load and first record; raw keeps the payloads. The records of a
+        load have few distinct structures: base has each once. Where a seed has no first version,
+        the field was there from the first version on.
+        The masked columns hold only names and JSON types of fields: `structure` has no values.
+    -#}
+    {{- config(severity='warn', meta={'show_failures': true, 'masked': ['field', 'sent']}) }}
 with
 
 documented as (
@@ -11,17 +14,17 @@ documented as (
     select
         path,
         types,
-        {{ sortable_version('first_version') }} as first_version,
+        coalesce({{ sortable_version('first_version') }}, '') as first_version,
         coalesce({{ sortable_version('last_version') }}, '99.99') as last_version
-    from {{ ref('documented_fields') }}
+    from {{ fields }}
 
     union all
 
-    -- the user itself
+    -- the record itself
     select
         '' as path,
         'object' as types,
-        '00' as first_version,
+        '' as first_version,
         '99.99' as last_version
 
 ),
@@ -32,10 +35,10 @@ structures as (
         load_id,
         api_version,
         record_index,
-        structure_users as users,
+        structure_{{ records }} as records,
         safe.parse_json(structure) as content,
         {{ sortable_version('api_version') }} as sent_version
-    from {{ ref('base_randomuser__users') }}
+    from {{ model }}
     where
         loaded_at >= {{ var('tested_from') }}
         and structure is not null
@@ -84,7 +87,7 @@ drift as (
         coalesce(json_type(field), 'missing') as sent,
         types as documented,
         record_index,
-        users
+        records
     from fields
     where
         is_expected
@@ -100,7 +103,7 @@ drift as (
         'new' as sent,
         'nothing' as documented,
         record_index,
-        users
+        records
     from fields
     cross join unnest(json_keys(field, 1)) as new_name
     where
@@ -120,7 +123,8 @@ select
     sent,
     documented,
     min(record_index) as first_record_index,
-    sum(users) as users
+    sum(records) as {{ records }}
 from drift
 group by load_id, api_version, field, sent, documented
 order by load_id asc, field asc
+{% endtest %}
