@@ -13,12 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from ingest.api import PAGE_USERS
-from ingest.settings import Settings
+from ingest.sources.randomuser import PAGE_USERS, RandomuserSettings
 from local.api import serve as serve_fake_api
 
 VERSION = "1.4"
-PASSWORD: str = Settings.model_fields["randomuser_password"].default
+PASSWORD: str = RandomuserSettings.model_fields["randomuser_password"].default
 PARAMETERS = f"seed=bench&password={PASSWORD}&results={PAGE_USERS}"
 
 

@@ -5,22 +5,25 @@ from uuid import uuid4
 from google.api_core.exceptions import NotFound
 from google.cloud.bigquery import QueryJobConfig, Table
 
-from ingest import api, logs, tables
+from ingest import logs, tables
 from ingest.errors import explain
 from ingest.response import SourceError
 from ingest.settings import Settings
+from ingest.source import Source
 from ingest.warehouse import CLIENT_ERRORS, LandingError, Warehouse
 
+INTERVAL = "2000-01-01T00:00:00+00:00"  # of an API that grows: it is over, and has few records
 
-def check(settings: Settings) -> int:
+
+def check(source: Source, settings: Settings) -> int:
     """Print a line for each requirement, and return the exit status: 1 if one is missing."""
     settings = settings.model_copy(  # because a person waits
-        update={"retry_seconds": min(10, settings.retry_seconds)}
+        update={"retry_seconds": min(10, settings.retry_seconds), source.count_setting: 1}
     )
     status = 0
     for requirement, find in (
         ("settings", lambda settings: f"project {settings.google_cloud_project}"),
-        ("API", _check_api),
+        ("API", lambda settings: _check_api(source, settings)),
         ("credentials", _check_credentials),
         ("queries (roles/bigquery.jobUser)", _check_queries),
         ("raw dataset (roles/bigquery.dataEditor)", _check_dataset),
@@ -36,9 +39,10 @@ def check(settings: Settings) -> int:
     return status
 
 
-def _check_api(settings: Settings) -> str:
-    (page,) = api.fetch_pages(settings, 1, api.derive_seed("check", 1))
-    return f"{settings.randomuser_url} responds with version {page.info.version}"
+def _check_api(source: Source, settings: Settings) -> str:
+    request = source.request(settings, INTERVAL)
+    version = next(request.fetch_pages()).columns.get("api_version")
+    return f"{request.url} responds" + (f" with version {version}" if version else "")
 
 
 def _check_credentials(settings: Settings) -> str:

@@ -1,13 +1,15 @@
-"""Load users of the randomuser.me API into BigQuery, as sent, exactly once.
+"""Load records of an API into BigQuery, as sent, exactly once.
 
-A load lands completely or not at all, and a load id lands only once: it is safe
-to run the same command again. Without --load-id each run is a new load, and a
-replay of files gets a load id from their content.
+Without the name of a SOURCE (ingest/sources/) they are users of randomuser.me. A
+load lands completely or not at all, and a load id lands only once: it is safe to
+run the same command again. Without --load-id each run is a new load, and a replay
+of files gets a load id from their content.
 """
 
 import argparse
 import logging
 import signal
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ from google.api_core.exceptions import NotFound
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ingest import __version__, api, logs, replay, statements
+from ingest import __version__, logs, replay, statements
 from ingest.checks import check
 from ingest.errors import explain
 from ingest.landing import Load, LoadIdTakenError, land
@@ -27,6 +29,7 @@ from ingest.load_id import normalize, parse
 from ingest.logs import event, to_one_line
 from ingest.response import SourceError
 from ingest.settings import Settings, SettingsError
+from ingest.source import Source, find_source
 from ingest.warehouse import CLIENT_ERRORS, LandingError, Warehouse
 
 log = logging.getLogger(__name__)
@@ -34,7 +37,13 @@ log = logging.getLogger(__name__)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the loader: 0 landed now or before, 1 failed and nothing landed, 2 wrong usage."""
-    flags = _parse_arguments(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    is_named = bool(arguments) and not arguments[0].startswith("-")
+    try:
+        source = find_source(arguments[0] if is_named else "randomuser")
+    except SettingsError as error:
+        return logs.report_failure("ingest", f"{error}; nothing was done", 2)
+    flags = _parse_arguments(source, arguments[is_named:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl-C
     new_id = f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
     load_id = normalize(flags.accept or flags.set_aside or flags.load_id or new_id)
@@ -43,12 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if flags.from_file and not flags.load_id:
             load_id = replay.derive_load_id(flags.from_file)
-        settings = Settings.read(randomuser_users=flags.users)
+        settings = source.settings.read(**{source.count_setting: flags.count})
         logs.configure(settings.log_level)
         logs.bind_context(load_id=load_id)
         if flags.check:
-            return check(settings)
-        print(_run(flags, load_id, settings))
+            return check(source, settings)
+        print(_run(flags, load_id, source, settings))
         return 0
     except SettingsError as error:
         message, status = f"wrong settings: {to_one_line(error)}", 2
@@ -69,48 +78,51 @@ def main(arguments: list[str] | None = None) -> int:
     return logs.report_failure("ingest", message, status)
 
 
-def _run(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
+def _run(flags: argparse.Namespace, load_id: str, source: Source, settings: Settings) -> str:
     if flags.list:
-        return _list_loads(Warehouse(settings))
+        return _list_loads(Warehouse(settings, load_id, source.records))
     if decision := "accepted" if flags.accept else "set aside" if flags.set_aside else "":
-        return _decide(Warehouse(settings, load_id), load_id, decision)
-    return _load(flags, load_id, settings)
+        return _decide(Warehouse(settings, load_id, source.records), load_id, decision)
+    return _load(flags, load_id, source, settings)
 
 
-def _load(flags: argparse.Namespace, load_id: str, settings: Settings) -> str:
+def _load(flags: argparse.Namespace, load_id: str, source: Source, settings: Settings) -> str:
+    noun, person = source.records, source.person
+    total: int | None
     if files := flags.from_file:
-        pages, total = replay.read_pages(files), len(files)
-        load = Load(load_id, " ".join(map(str, files)), None, replay.derive_load_id(files))
+        pages, total = replay.read_pages(source, files), len(files)
+        content = replay.derive_load_id(files)
+        load = Load(load_id, " ".join(map(str, files)), content, person, is_replay=True)
     else:
-        url, users = logs.redact(settings.randomuser_url), settings.randomuser_users
-        pages = api.fetch_pages(settings, users, api.derive_seed(load_id, users))
-        total = api.count_pages(users)
-        load = Load(load_id, url, users, api.hash_request(settings))
+        request = source.request(settings, load_id)
+        pages, total = request.fetch_pages(), request.pages
+        load = Load(load_id, logs.redact(request.url), request.hash, person, request.records)
     started = monotonic()
-    start = event("started", users=load.users, source=load.source)
+    start = event("started", source=load.source, **{noun: load.asked})
     log.info("started load %s", load_id, extra=start)
-    table = f"{settings.google_cloud_project}.{settings.raw_dataset}.users\n  load {load_id}"
+    table = f"{settings.google_cloud_project}.{settings.raw_dataset}.{noun}\n  load {load_id}"
     bar = tqdm(pages, total=total, unit="page", disable=None)  # None: only on a terminal
     with logging_redirect_tqdm(), bar:  # prints log lines above the bar
         if flags.dry_run:
-            fetched = sum(len(page.users) for page in bar)
-            return f"Would load {fetched:,} users into {table}; nothing was landed"
-        landed = land(Warehouse(settings, load_id), load, lambda: iter(bar))
+            fetched = sum(len(page.records) for page in bar)
+            return f"Would load {fetched:,} {noun} into {table}; nothing was landed"
+        landed = land(Warehouse(settings, load_id, noun), load, bar)
+    count, fields = landed.records, {noun: landed.records}
     if not landed.is_new:
-        log.info("the load landed before", extra=event("already_loaded", users=landed.users))
-        return f"Already loaded: {landed.users:,} users in {table}; nothing to do"
+        log.info("the load landed before", extra=event("already_loaded", **fields))
+        return f"Already loaded: {count:,} {noun} in {table}; nothing to do"
     seconds = round(monotonic() - started, 3)
-    end = event("landed", users=landed.users, forgotten=landed.forgotten, seconds=seconds)
-    log.info("landed %d users in %.1f s", landed.users, seconds, extra=end)
+    end = event("landed", forgotten=landed.forgotten, seconds=seconds, **fields)
+    log.info("landed %d %s in %.1f s", count, noun, seconds, extra=end)
     left_out = f"; left out as forgotten: {landed.forgotten:,}" if landed.forgotten else ""
-    return f"Loaded {landed.users:,} users into {table}{left_out}"
+    return f"Loaded {count:,} {noun} into {table}{left_out}"
 
 
 def _list_loads(warehouse: Warehouse) -> str:
-    lines = [f"{'landed (UTC)':<16}  {'users':>10}  {'API':<4}  {'decision':<9}  load"]
+    lines = [f"{'landed (UTC)':<16}  {warehouse.records:>10}  {'API':<4}  {'decision':<9}  load"]
     with suppress(NotFound):
         for row in warehouse.query(statements.LAST_LOADS):
-            columns = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.users_landed:>10,}  "
+            columns = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.landed:>10,}  "
             columns += f"{row.api_version:<4}  {row.decision or '':<9}  "
             lines.append(f"{columns}{row.load_id}\n  from {row.source}")
     nothing = f"No load has landed in {warehouse.dataset} (GOOGLE_CLOUD_PROJECT, RAW_DATASET)"
@@ -125,23 +137,31 @@ def _decide(warehouse: Warehouse, load_id: str, decision: str) -> str:
         is_known = bool(job.num_dml_affected_rows)
     if not is_known:
         missing = f"{warehouse.loads} has no load {load_id}: nothing was {decision}"
-        raise LandingError(f"{missing}; `python -m ingest --list` shows the last loads")
-    effect = "the next `dbt build` adds its users to the marts"
+        raise LandingError(f"{missing}; --list instead shows the last loads")
+    effect = f"the next `dbt build` adds its {warehouse.records} to the marts"
     if decision == "set aside":
-        effect = "the next `dbt build` removes its users from the marts, if they are there, and "
-        effect += "brings back the versions that they replaced"
+        effect = f"the next `dbt build` removes its {warehouse.records} from the marts, if they "
+        effect += "are there, and brings back the versions that they replaced"
     return f"Load {load_id} is {decision}: {effect}"
 
 
-def _parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m ingest", description=__doc__, allow_abbrev=False)
+def _parse_arguments(source: Source, arguments: list[str]) -> argparse.Namespace:
+    program, noun = "python -m ingest [SOURCE]", source.records
+    parser = argparse.ArgumentParser(program, description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add, add_choice = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("--version", action="version", version=f"randomuser {__version__}")
     load_id = "id of the load; of a scheduler: the start of its data interval, 2026-01-01T00 (UTC)"
     add("--load-id", type=parse, help=load_id)
-    add_choice("--users", type=int, help="number of users to request (RANDOMUSER_USERS, 1000)")
-    from_file = "load saved responses, as the newest versions of their users, however old they are"
+    parser.set_defaults(count=None)
+    if setting := source.settings.model_fields.get(source.count_setting):
+        help_text = (
+            f"number of {noun} to request ({source.count_setting.upper()}, {setting.default})"
+        )
+        add_choice(f"--{noun}", dest="count", type=int, help=help_text)
+    from_file = (
+        f"load saved responses, as the newest versions of their {noun}, however old they are"
+    )
     add_choice("--from-file", type=Path, nargs="+", metavar="FILE", help=from_file)
     add_choice("--list", action="store_true", help="show the last loads, land nothing")
     accept, set_aside = "use a load that is held back", "keep or take a load out of the marts"

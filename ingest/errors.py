@@ -1,4 +1,4 @@
-"""Explains an error that ends a load, without the values of users that its text may quote."""
+"""Explains an error that ends a load, without the values of records that its text may quote."""
 
 import re
 import tempfile
@@ -35,6 +35,6 @@ def explain(error: BaseException) -> tuple[str, str]:
     # A failed statement or load job may quote the value that it failed at.
     if reason == "invalidQuery" or (reason == "invalid" and error.response is None):
         job_id = "".join(re.findall(r"Job ID: (\S+)", str(error))) or "JOB_ID"
-        text = f"{error.code} {reason}, with a text that is not shown because it may quote users"
+        text = f"{error.code} {reason}, with a text that is not shown because it may quote records"
         return text, f"read it with `bq show -j {job_id}`"
     return text, _NEXT_STEPS.get(reason, "fix what the error names")

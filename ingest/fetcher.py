@@ -10,6 +10,7 @@ from math import inf
 from random import uniform
 from threading import Thread
 from time import monotonic, sleep
+from typing import Any
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -17,12 +18,13 @@ from urllib3.util import Retry
 
 from ingest import __version__
 from ingest.logs import event, redact, to_one_line
-from ingest.response import NoUsersError, Page, SourceError, describe, parse_page
+from ingest.response import OutageError, SourceError, describe, parse_page
+from ingest.settings import Settings
+from ingest.source import Source
 
 log = logging.getLogger(__name__)
 RESPONSE_SECONDS = 60  # for one response, from the request to its last byte
 UNREACHED_SECONDS = 30  # for retries of an API that never responded: its URL is probably wrong
-UNREACHED_HINT = "; check that RANDOMUSER_URL is right and that this machine can reach it"
 MAX_WAIT_SECONDS = 60  # between two tries, unless Retry-After requests more
 MAX_RESPONSE_BYTES = 64 * 2**20  # a page of 1,000 users is 1.2 MB, the largest page 6 MB
 RETRYABLE_STATUSES = {403, 429, 500, 502, 503, 504}
@@ -39,28 +41,33 @@ class TryError(Exception):
 
 
 class PageFetcher(requests.Session):
-    """Fetches pages of `url`, each within `seconds`."""
+    """Fetches the pages of a load, each within RETRY_SECONDS, with `headers` such as of a token."""
 
-    def __init__(self, url: str, seconds: float, contact: str) -> None:
+    def __init__(self, source: Source, url: str, settings: Settings, contact: str = "") -> None:
         super().__init__()
         # Some networks refuse the default agent of a library.
         agent = f"randomuser-pipeline/{__version__}" + (f" (+{contact})" if contact else "")
         self.headers["User-Agent"] = agent
         self.headers["Accept-Encoding"] = "identity"  # the size limit is for bytes as sent
-        self._url, self._seconds = url, seconds
-        self._response_seconds = min(RESPONSE_SECONDS, seconds / 4)
-        self._is_reached = False
+        self._source, self._url, self._seconds = source, url, settings.retry_seconds
+        self._response_seconds = min(RESPONSE_SECONDS, self._seconds / 4)
+        self._is_reached, self._page = False, 0
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return None, or requests would read the whole body of a redirect."""
 
-    def fetch(self, parameters: dict[str, str]) -> Page:
-        """Return the requested page; raise SourceError if retries do not help."""
-        requested = f"page {parameters['page']} ({parameters['results']} users) of {self._url}"
+    def fetch(self, parameters: dict[str, str], size: int = 0) -> Any:
+        """Return the next page, of `size` records if known; raise SourceError if retries fail."""
+        self._page, records = self._page + 1, self._source.records
+        requested = f"page {self._page}{f' ({size} {records})' if size else ''} of {self._url}"
         started, first_wait = monotonic(), min(2.0, self._seconds / 32)
         for tries in count(1):
             try:
-                return self._try(parameters, f"the response for {requested}")
+                page = self._try(parameters, f"the response for {requested}")
+                seconds, size = round(monotonic() - started, 3), len(page.records)
+                fetched = event("fetched", page=self._page, seconds=seconds, **{records: size})
+                log.debug("fetched page %d", self._page, extra=fetched)
+                return page
             except TryError as failed:
                 error = failed
             if error.tries == 1:
@@ -73,21 +80,25 @@ class PageFetcher(requests.Session):
             backoff = min(first_wait * 2 ** min(tries - 1, 9), MAX_WAIT_SECONDS)
             wait = max(backoff, error.retry_after) + uniform(0, first_wait)  # noqa: S311
             wait = min(wait, left)
-            page, seconds = int(parameters["page"]), round(wait, 3)
-            retry = event("retry", page=page, error=str(error), tries=tries, seconds=seconds)
-            log.warning("page %d: %s; retrying in %.1f s", page, error.reason, wait, extra=retry)
+            seconds = round(wait, 3)
+            retry = event("retry", page=self._page, error=str(error), tries=tries, seconds=seconds)
+            text = "page %d: %s; retrying in %.1f s"
+            log.warning(text, self._page, error.reason, wait, extra=retry)
             sleep(wait)
-        hint = "" if self._is_reached else UNREACHED_HINT
+        hint = (
+            f"; check that {self._source.url_setting} is right and that this machine can reach it"
+        )
+        hint = "" if self._is_reached else hint
         if error.retry_after:
             hint = f"; the API requests a wait of {error.retry_after:.0f} s (Retry-After)"
         effort = f"{tries} {'try' if tries == 1 else 'tries'} in {spent:.0f} s"
         effort += f" (RETRY_SECONDS is {self._seconds:g})"
         raise SourceError(f"requested {requested}, received {error}; gave up after {effort}{hint}")
 
-    def _try(self, parameters: dict[str, str], origin: str) -> Page:
+    def _try(self, parameters: dict[str, str], origin: str) -> Any:
         """Return the page; raise TryError if the time for a response is up."""
         # A socket timeout restarts with each byte; a thread can be abandoned when time is up.
-        future: Future[Page] = Future()
+        future: Future[Any] = Future()
 
         def request() -> None:
             try:
@@ -103,24 +114,25 @@ class PageFetcher(requests.Session):
             reason = f"no complete response within {self._response_seconds:g} s"
             raise TryError(reason) from None
 
-    def _request(self, parameters: dict[str, str], origin: str) -> Page:
+    def _request(self, parameters: dict[str, str], origin: str) -> Any:
         reason, connect_seconds = "no response", min(10, self._response_seconds / 2)
         # The read timeout ends an abandoned thread.
         timeout = (connect_seconds, 2 * self._response_seconds)
         try:
             with self.get(self._url, params=parameters, timeout=timeout, stream=True) as response:
                 self._is_reached, reason = True, "no complete response"
-                body, media_type = _read_body(response), response.headers.get("Content-Type", "")
-            return parse_page(body, origin, media_type)
-        except NoUsersError:  # an outage may answer with HTTP 200
-            raise TryError("a response without users") from None
+                body = _read_body(response, self._source)
+                media_type = response.headers.get("Content-Type", "")
+            return parse_page(self._source, body, origin, media_type)
+        except OutageError:  # it may answer with HTTP 200
+            raise TryError(f"a response without {self._source.records}") from None
         except (requests.RequestException, HTTPError) as error:
             raise TryError(f"{reason} ({_find_cause(error)})") from None
 
 
-def _read_body(response: requests.Response) -> bytes:
+def _read_body(response: requests.Response, source: Source) -> bytes:
     if response.status_code != requests.codes.ok:
-        raise _explain_status(response)
+        raise _explain_status(response, source)
     encoding = response.headers.get("Content-Encoding", "")
     if encoding.lower() not in ("", "identity"):
         raise TryError(f"a response in {encoding[:50]!r}, which was not requested", tries=1)
@@ -132,15 +144,15 @@ def _read_body(response: requests.Response) -> bytes:
     return bytes(body)
 
 
-def _explain_status(response: requests.Response) -> TryError:
+def _explain_status(response: requests.Response, source: Source) -> TryError:
     code, headers = response.status_code, response.headers
     status = f"HTTP {code} {responses.get(code, '')}".strip()
     if target := headers.get("Location"):
         found = re.match(r"https?://[\w.:-]{1,100}", redact(target))
         host = found[0] if found else "another path"
-        status += f", a redirect to {host}: not followed, check RANDOMUSER_URL"
+        status += f", a redirect to {host}: not followed, check {source.url_setting}"
         return TryError(status, tries=1)
-    excerpt = describe(response.raw.read1(4_096), headers.get("Content-Type", ""))
+    excerpt = describe(source, response.raw.read1(4_096), headers.get("Content-Type", ""))
     if code not in RETRYABLE_STATUSES:
         return TryError(status, excerpt, tries=1)
     retry_after = 0.0

@@ -1,15 +1,15 @@
 """Lands a load in BigQuery completely or not at all, and only once.
 
 One statement looks for the load in the ledger and in raw. If it is in neither, its pages become one
-Parquet file, and one load job appends them to `users`. One statement then writes the load's row
-into the ledger, `loads`: from then on the load counts. A run that dies leaves `users` unchanged or
-complete; the next run of the same load finishes it. Users who are forgotten
+Parquet file, and one load job appends them to raw. One statement then writes the load's row
+into the ledger, `loads`: from then on the load counts. A run that dies leaves raw unchanged or
+complete; the next run of the same load finishes it. Records of people who are forgotten
 (macros/privacy/forget_users.sql) are left out and counted.
 """
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from queue import Queue
 from threading import Thread
 from typing import IO, Any, NamedTuple
@@ -18,7 +18,8 @@ import msgspec
 
 from ingest import __version__, statements, tables
 from ingest.logs import event
-from ingest.response import Page, SourceError
+from ingest.response import SourceError
+from ingest.source import Page
 from ingest.warehouse import LandingError, Warehouse
 
 log = logging.getLogger(__name__)
@@ -32,48 +33,56 @@ class LoadIdTakenError(LandingError):
 
 
 class Load(NamedTuple):
-    """What a load is; `users` were requested, or None of files, whose users may be sent twice."""
+    """What a load is."""
 
     id: str
     source: str
-    users: int | None
+    """The API's URL, or the files, whose records may be sent twice."""
     hash: str
     """Of the request, or of the content of the files: a load id has only one."""
+    person: tuple[str, ...]
+    """Path to the id of the person in a record."""
+    asked: int | None = None
+    """How many records were requested, if the request says it."""
+    is_replay: bool = False
 
 
 class Landed(NamedTuple):
-    """How many users of a load are in `users`, and how many are forgotten."""
+    """How many records of a load are in raw, and how many are of forgotten people."""
 
-    users: int
+    records: int
     forgotten: int
     is_new: bool
 
 
-def land(warehouse: Warehouse, load: Load, read_pages: Callable[[], Iterator[Page]]) -> Landed:
-    """Land the pages of `load`, unless it has landed, and return how many users have landed.
+def land(warehouse: Warehouse, load: Load, pages: Iterable[Page]) -> Landed:
+    """Land the pages of `load`, unless it has landed, and return how many records have landed.
 
-    Nothing lands if a page cannot be read, or if requested users were sent twice (SourceError), or
-    if the load id belongs to another load (LoadIdTakenError).
+    Nothing lands if a page cannot be read, or if the API sent records twice (SourceError), or if
+    the load id belongs to another load (LoadIdTakenError).
     """
     warehouse.create_tables()
-    known = _look_up(warehouse, load, ALL_DAYS if warehouse.find_job("users") else RECOVERY_DAYS)
+    step = warehouse.records
+    known = _look_up(warehouse, load, ALL_DAYS if warehouse.find_job(step) else RECOVERY_DAYS)
     if known.is_in_ledger:
-        return Landed(known.users_landed, known.users_forgotten, is_new=False)
-    received, written, started_at = load.users or 0, None, known.loaded_at
-    if not known.users:
-        received, written, file = _write_file(load, known, read_pages())
+        return Landed(known.in_ledger, known.forgotten_in_ledger, is_new=False)
+    received, written, started_at = load.asked or known.received, None, known.loaded_at
+    if not known.in_raw:
+        received, written, file = _write_file(warehouse, load, known, pages)
         with file:
             job = warehouse.run_once(
-                "users", known.now_at, lambda job_id: warehouse.start_load(file, job_id)
+                step, known.now_at, lambda job_id: warehouse.start_load(file, job_id)
             )
-        # If another run has landed the load, it is looked up again: its users may be others.
-        started_at = (None if job else _look_up(warehouse, load).loaded_at) or known.now_at
+        started_at = known.now_at
+        if not job:  # another run has landed the load: its records may be others
+            other, written = _look_up(warehouse, load), None
+            received, started_at = load.asked or other.received or 0, other.loaded_at or started_at
     values = {
         "load_id": load.id,
         "source": load.source,
-        "users_asked": load.users,
-        "users_received": received or sum(len(page.users) for page in read_pages()),
-        "users_landed": written,
+        "asked": load.asked,
+        "received": received,
+        "landed": written,
         "loader_version": __version__,
         "started_at": started_at,
         "load_hash": load.hash,
@@ -87,43 +96,51 @@ def land(warehouse: Warehouse, load: Load, read_pages: Callable[[], Iterator[Pag
         return Landed(written, received - written, is_new=True)
     known = _look_up(warehouse, load)
     if not known.is_in_ledger:
-        counts = f"{warehouse.users} holds {known.users:,} users of load {load.id}, not {written}"
+        found = f"{known.in_raw:,} {warehouse.records} of load {load.id}, not {written}"
+        counts = f"{warehouse.raw} holds {found}"
         raise LandingError(f"{counts} as sent; the load does not count: run it again")
-    return Landed(known.users_landed, known.users_forgotten, is_new=True)
+    return Landed(known.in_ledger, known.forgotten_in_ledger, is_new=True)
 
 
 def _look_up(warehouse: Warehouse, load: Load, days: int = RECOVERY_DAYS) -> Any:
     """Return what is known of the load; raise LoadIdTakenError if it is another load."""
     (known,) = warehouse.query(statements.LOOK_UP, load_id=load.id, days=days)
     if known.load_hash not in (None, load.hash):
-        users = known.users_landed if known.is_in_ledger else known.users
+        count = known.in_ledger if known.is_in_ledger else known.in_raw
         raise LoadIdTakenError(
-            f"load {load.id} is another load, of {users:,} users: its request or its files differ "
-            "from those of this run; nothing was landed: use another --load-id"
+            f"load {load.id} is another load, of {count:,} {warehouse.records}: its request or its "
+            "files differ from those of this run; nothing was landed: use another --load-id"
         )
     return known
 
 
-def _write_file(load: Load, known: Any, pages: Iterator[Page]) -> tuple[int, int, IO[bytes]]:
-    """Write the pages; return how many users were received, how many written, and the file."""
+def _write_file(
+    warehouse: Warehouse, load: Load, known: Any, pages: Iterable[Page]
+) -> tuple[int, int, IO[bytes]]:
+    """Write the pages; return how many records were received, how many written, and the file."""
     received, written, digests = 0, 0, set[bytes]()
-    forgotten = set((known.forgotten or "").split(","))
-    file = tables.UsersFile(load.id, load.hash, known.now_at)
-    for page in _read_ahead(pages):
-        if load.users:
-            _check_users(load, page, digests)
-        users = dict(enumerate(page.users, received))
-        received += len(users)
+    forgotten, person = set((known.forgotten or "").split(",")), _make_type(load.person)
+    file = tables.RecordsFile(load.id, load.hash, known.now_at)
+    for number, page in enumerate(_read_ahead(pages), start=1):
+        if not load.is_replay:
+            _check_records(f"page {number} of {load.source}", warehouse.records, page, digests)
+        records = dict(enumerate(page.records, received))
+        received += len(records)
         if known.forgotten:
             key = known.forgotten_key
-            users = {i: user for i, user in users.items() if _hash_user(key, user) not in forgotten}
-        file.write(page, users)
-        written += len(users)
-    log.info("received all %d users", received, extra=event("received", users=received))
+            records = {
+                index: record
+                for index, record in records.items()
+                if _hash_person(key, record, person) not in forgotten
+            }
+        file.write(page, number, records)
+        written += len(records)
+    count = event("received", **{warehouse.records: received})
+    log.info("received all %d %s", received, warehouse.records, extra=count)
     return received, written, file.finish()
 
 
-def _read_ahead(pages: Iterator[Page]) -> Iterator[Page]:
+def _read_ahead(pages: Iterable[Page]) -> Iterator[Page]:
     """Yield the pages, and read the next ones meanwhile."""
     queue: Queue[Page | BaseException | None] = Queue(1)  # one page waits, one is read: flat memory
 
@@ -142,31 +159,33 @@ def _read_ahead(pages: Iterator[Page]) -> Iterator[Page]:
         yield page
 
 
-def _check_users(load: Load, page: Page, digests: set[bytes]) -> None:
-    """Raise SourceError if the page holds a user twice, or is equal to an earlier page."""
-    number, hint = page.info.page, "the API sent some users twice; use another --load-id"
+def _check_records(origin: str, noun: str, page: Page, digests: set[bytes]) -> None:
+    """Raise SourceError if the page holds a record twice, or is equal to an earlier page."""
+    hint = f"the API sent some {noun} twice; use another --load-id"
     digest = hashlib.blake2b(digest_size=16)
-    for user in page.users:
-        digest.update(user)
+    for record in page.records:
+        digest.update(record)
+    if page.records and digest.digest() in digests:
+        raise SourceError(f"{origin} is equal to an earlier page: {hint}")
     digests.add(digest.digest())
-    if len(digests) < number:
-        raise SourceError(f"page {number} of {load.source} is equal to an earlier page: {hint}")
-    if len(set(map(bytes, page.users))) < len(page.users):
-        raise SourceError(f"page {number} of {load.source} holds a user twice: {hint}")
+    if len(set(map(bytes, page.records))) < len(page.records):
+        raise SourceError(f"{origin} holds some {noun} twice: {hint}")
 
 
-class _Login(msgspec.Struct):
-    uuid: str
+def _make_type(path: tuple[str, ...]) -> Any:
+    """Return the type of a record of which only the text at this path is read."""
+    value: Any = str
+    for name in reversed(path):
+        value = msgspec.defstruct("Part", [("part", value, msgspec.field(name=name))])
+    return value
 
 
-class _User(msgspec.Struct):
-    login: _Login
-
-
-def _hash_user(key: str, user: msgspec.Raw) -> str:
-    """Return a user id's hash, as macros/privacy/user_hash.sql makes it; "" if there is no id."""
+def _hash_person(key: str, record: msgspec.Raw, person: Any) -> str:
+    """Return a person's hash, as macros/privacy/user_hash.sql makes it; "" if there is no id."""
     try:
-        user_id = msgspec.json.decode(user, type=_User).login.uuid
+        found = msgspec.json.decode(record, type=person)
     except msgspec.MsgspecError:
         return ""
-    return hashlib.sha256(f"{key}{user_id.lower()}".encode()).hexdigest()
+    while not isinstance(found, str):
+        found = found.part
+    return hashlib.sha256(f"{key}{found.lower()}".encode()).hexdigest()

@@ -1,15 +1,16 @@
-"""Reads saved responses of the API from files, to load them like those of the API."""
+"""Reads saved responses of an API from files, to load them like those of the API."""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.response import Page, SourceError, parse_page
+from ingest.response import SourceError, parse_page
+from ingest.source import Page, Source
 
 
-def read_pages(files: list[Path]) -> Iterator[Page]:
+def read_pages(source: Source, files: list[Path]) -> Iterator[Page]:
     """Yield each saved response as a page; raise SourceError if a file holds none."""
-    return (parse_page(_read_file(file), str(file)) for file in files)
+    return (parse_page(source, _read_file(file), str(file)) for file in files)
 
 
 def derive_load_id(files: list[Path]) -> str:

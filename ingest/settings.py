@@ -2,14 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # May hold a secret: no message shows their values, and NAME_FILE may name a file with the value.
-SECRETS = ("randomuser_url", "slack_webhook_url", "heartbeat_url")
+SECRETS = ("_url", "_token")  # how their names end
+# A password has its special characters escaped (%2F), or `redact` would not find its end.
+Url = Annotated[str, Field(pattern=r"^https?://[^/?#\\\s]+[^?#@\s]*$")]
+Dataset = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class SettingsError(ValueError):
@@ -17,29 +20,23 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """The source, the target and the limits of a load; docs/settings.md explains each setting."""
+    """The target and the limits of a load; docs/settings.md explains each setting."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=False)
 
-    # A password has its special characters escaped (%2F), or `redact` would not find its end.
-    randomuser_url: str = Field(
-        "https://randomuser.me/api/1.4/", pattern=r"^https?://[^/?#\\\s]+[^?#@\s]*$"
-    )
-    randomuser_users: int = Field(1_000, ge=1, le=10_000_000)
-    randomuser_contact: str = ""
-    randomuser_password: str = "special,upper,lower,number,24-32"  # noqa: S105
     retry_seconds: float = Field(600, gt=0, le=86_400)
     google_cloud_project: str = Field(min_length=1)
     bigquery_location: str = Field("US", min_length=1)
     bigquery_emulator_host: str = ""
-    raw_dataset: str = Field("raw_randomuser", pattern=r"^[A-Za-z0-9_]+$")
+    raw_dataset: Dataset = "raw_randomuser"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod
     def read(cls, **flags: Any) -> Self:
         """Read the settings, overridden by `flags` that are not None; raise SettingsError."""
         overrides = {name: value for name, value in flags.items() if value is not None}
-        secrets = [name for name in SECRETS if name in cls.model_fields]
+        fields = {str(field.alias or name): field for name, field in cls.model_fields.items()}
+        secrets = [name for name in fields if name.endswith(SECRETS)]
         from_files = {name: text for name in secrets if (text := _read_secret_file(name))}
         try:
             return cls(**from_files | overrides)
@@ -48,12 +45,12 @@ class Settings(BaseSettings):
             for error in validation.errors():
                 name, text = str(error["loc"][0]), str(error["msg"])
                 if error["type"] == "string_pattern_mismatch":
-                    text = f"is not like {cls.model_fields[name].default!r}"
-                if name not in SECRETS:
+                    text = f"is not like {fields[name].default!r}"
+                if not name.endswith(SECRETS):
                     text += f", got {error['input']!r}"
                 if error["type"] == "missing":
                     text = "is not set (set it in the environment or in .env)"
-                flag = f"--{name.removeprefix('randomuser_')}"
+                flag = f"--{name.rpartition('_')[2]}"
                 problems.append(f"{flag if name in overrides else name.upper()}: {text}")
             raise SettingsError("; ".join(problems)) from None
 

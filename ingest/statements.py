@@ -1,4 +1,7 @@
-"""The SQL statements of the loader; `{users}`, `{loads}` and `{forgotten}` are its tables."""
+"""The SQL statements of the loader; `{raw}`, `{loads}` and `{forgotten}` are its tables.
+
+`{records}` is what the source calls its records, in the names of columns: `users`.
+"""
 
 # What is known of a load before it lands: its row in the ledger, its rows in raw (of a run that
 # died before the ledger was written), and who is forgotten.
@@ -6,16 +9,21 @@ LOOK_UP = """
 select
     current_timestamp() as now_at,
     ledger.load_id is not null as is_in_ledger,
-    ledger.users_landed,
-    coalesce(ledger.users_forgotten, 0) as users_forgotten,
-    landed.users,
+    ledger.{records}_landed as in_ledger,
+    coalesce(ledger.{records}_forgotten, 0) as forgotten_in_ledger,
+    landed.in_raw,
+    landed.received,
     landed.loaded_at,
     coalesce(ledger.load_hash, landed.load_hash) as load_hash,
     (select string_agg(distinct user_hash) from `{forgotten}`) as forgotten,
     (select key from `{forgotten}_key`) as forgotten_key
 from (
-    select count(*) as users, max(loaded_at) as loaded_at, max(load_hash) as load_hash
-    from `{users}`
+    select
+        count(*) as in_raw,
+        max(record_index) + 1 as received,
+        max(loaded_at) as loaded_at,
+        max(load_hash) as load_hash
+    from `{raw}`
     where
         load_id = @load_id
         and loaded_at >= timestamp_sub(current_timestamp(), interval @days day)
@@ -24,26 +32,26 @@ left join (select * from `{loads}` where load_id = @load_id) as ledger
     on true
 """
 
-# `users_landed` null: it is not known beforehand how many users are in raw.
+# `landed` null: it is not known beforehand how many records are in raw.
 WRITE_LEDGER = """
 insert into `{loads}` (
-    load_id, source, api_version, seed, users_asked, users_received,
-    users_landed, users_forgotten, loader_version, started_at, loaded_at, load_hash
+    load_id, source, api_version, seed, {records}_asked, {records}_received,
+    {records}_landed, {records}_forgotten, loader_version, started_at, loaded_at, load_hash
 )
 select
-    @load_id, @source, landed.api_version, landed.seed, @users_asked, @users_received,
-    landed.users, @users_received - landed.users, @loader_version, @started_at,
+    @load_id, @source, landed.api_version, landed.seed, @asked, @received,
+    landed.in_raw, @received - landed.in_raw, @loader_version, @started_at,
     current_timestamp(), @load_hash
 from (
     select
-        count(*) as users,
+        count(*) as in_raw,
         coalesce(string_agg(distinct api_version, ', '), '') as api_version,
         coalesce(string_agg(distinct seed, ', '), '') as seed
-    from `{users}`
+    from `{raw}`
     where load_id = @load_id and loaded_at = @started_at
 ) as landed
 where
-    landed.users = coalesce(@users_landed, landed.users)
+    landed.in_raw = coalesce(@landed, landed.in_raw)
     and not exists (select 1 from `{loads}` where load_id = @load_id)
 """
 
@@ -53,7 +61,7 @@ where load_id = @load_id
 """
 
 LAST_LOADS = """
-select loaded_at, load_id, users_landed, api_version, decision, source from `{loads}`
+select loaded_at, load_id, {records}_landed as landed, api_version, decision, source from `{loads}`
 order by loaded_at desc limit 20
 """
 

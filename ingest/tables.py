@@ -1,6 +1,6 @@
 """The raw dataset: its tables, and the Parquet file that fills one.
 
-models/staging/randomuser/_randomuser__sources.yml has the same columns; a test compares the two.
+models/staging/*/_*__sources.yml have the same columns; a test compares them.
 """
 
 from datetime import UTC, datetime
@@ -13,34 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from google.cloud.bigquery import Dataset, SchemaField, Table, TimePartitioning
 
-from ingest.response import Page
+from ingest.source import Page
 
 _column = partial(SchemaField, mode="REQUIRED")
 _HASH = SchemaField("load_hash", "STRING", description="Hash of what the load requested")
-USERS = [
+RECORDS = [
     _column("load_id", "STRING", description="The load that brought this version."),
-    _column("record_index", "INT64", description="Position of the user in its load."),
-    _column("page", "INT64", description="Page of the API that held the user."),
-    _column("payload", "STRING", description="The user as sent."),
+    _column("record_index", "INT64", description="Position of the record in its load."),
+    _column("page", "INT64", description="Page of the API that held the record."),
+    _column("payload", "STRING", description="The record as sent."),
     _column("api_version", "STRING", description="Version of the API that answered."),
     _column("seed", "STRING", description="Seed in the response of the API."),
     _column("fetched_at", "TIMESTAMP", description="When the API's response was complete (UTC)."),
     _column("loaded_at", "TIMESTAMP", description="When the load landed"),
-    _HASH,
-]
-LOADS = [
-    _column("load_id", "STRING", description="The load that brought this version."),
-    _column("source", "STRING", description="The API's URL, or the files that were replayed."),
-    *USERS[4:6],
-    SchemaField("users_asked", "INT64", description="How many users were requested."),
-    _column("users_received", "INT64", description="How many users the responses held."),
-    _column("users_landed", "INT64", description="How many rows of the load are in `users`."),
-    _column("loader_version", "STRING", description="Version of the loader."),
-    _column("started_at", "TIMESTAMP", description="When the run that landed the load started."),
-    _column("loaded_at", "TIMESTAMP", description="When the load landed"),
-    SchemaField("decision", "STRING", description="What a person decided about the load."),
-    SchemaField("decided_at", "TIMESTAMP", description="When a person decided it (UTC)."),
-    SchemaField("users_forgotten", "INT64", description="How many received users are forgotten."),
     _HASH,
 ]
 FORGOTTEN = [
@@ -50,7 +35,9 @@ FORGOTTEN = [
 ]
 
 _TYPES = {"STRING": pa.string(), "INT64": pa.int64(), "TIMESTAMP": pa.timestamp("us", "UTC")}
-SCHEMA = pa.schema([pa.field(c.name, _TYPES[c.field_type], nullable=c.is_nullable) for c in USERS])
+SCHEMA = pa.schema(
+    [pa.field(c.name, _TYPES[c.field_type], nullable=c.is_nullable) for c in RECORDS]
+)
 # Dictionary encoding pays only for columns that repeat their values; no two payloads are equal.
 _REPEATED = ["load_id", "page", "api_version", "seed", "fetched_at", "loaded_at", "load_hash"]
 # The default pool of Arrow keeps the memory that it has had; the pool of the system can release
@@ -63,23 +50,45 @@ def define_dataset(name: str, location: str) -> Dataset:
     """Define the raw dataset."""
     dataset = Dataset(name)
     dataset.location = location
-    dataset.description = "Responses of the randomuser.me API as sent. They hold passwords."
+    dataset.description = "Responses of an API as sent: they may hold passwords."
     return dataset
 
 
-def define_users(name: str) -> Table:
-    """Define the table of users as sent, one row per user and load."""
-    table = Table(name, USERS)
-    table.description = "Users of the randomuser.me API as sent. One row per user and load."
+def define_records(name: str) -> Table:
+    """Define the table of records as sent, one row per record and load."""
+    table = Table(name, RECORDS)
+    table.description = "Records of the API as sent. One row per record and load."
     table.time_partitioning = TimePartitioning(field="loaded_at")
     table.require_partition_filter = True
     table.clustering_fields = ["load_id"]
     return table
 
 
-def define_loads(name: str) -> Table:
+def list_ledger_columns(records: str) -> list[SchemaField]:
+    """Return the columns of the ledger of a source whose records are called `records`."""
+    count = partial(SchemaField, field_type="INT64")
+    return [
+        _column("load_id", "STRING", description="The load that brought this version."),
+        _column("source", "STRING", description="The API's URL, or the files that were replayed."),
+        *RECORDS[4:6],
+        count(f"{records}_asked", description="How many were requested, if that is known."),
+        count(f"{records}_received", mode="REQUIRED", description="How many the responses held."),
+        count(f"{records}_landed", mode="REQUIRED", description="How many rows are in raw."),
+        _column("loader_version", "STRING", description="Version of the loader."),
+        _column(
+            "started_at", "TIMESTAMP", description="When the run that landed the load started."
+        ),
+        _column("loaded_at", "TIMESTAMP", description="When the load landed"),
+        SchemaField("decision", "STRING", description="What a person decided about the load."),
+        SchemaField("decided_at", "TIMESTAMP", description="When a person decided it (UTC)."),
+        count(f"{records}_forgotten", description="How many received ones are forgotten."),
+        _HASH,
+    ]
+
+
+def define_loads(name: str, records: str) -> Table:
     """Define the ledger, one row per load that landed."""
-    table = Table(name, LOADS)
+    table = Table(name, list_ledger_columns(records))
     table.description = "The ledger of loads that landed. One row per load."
     return table
 
@@ -91,8 +100,8 @@ def define_forgotten(name: str) -> Table:
     return table
 
 
-class UsersFile:
-    """A temporary Parquet file of a load's users; the system deletes it, also after a kill."""
+class RecordsFile:
+    """A temporary Parquet file of a load's records; the system deletes it, also after a kill."""
 
     def __init__(self, load_id: str, load_hash: str, loaded_at: datetime) -> None:
         """Open the file; raises OSError if the temporary folder is full or cannot be written."""
@@ -103,21 +112,16 @@ class UsersFile:
         self._constants = {"load_id": load_id, "load_hash": load_hash, "loaded_at": loaded_at}
         self._clock_error = datetime.now(UTC) - loaded_at  # all times are those of BigQuery's clock
 
-    def write(self, page: Page, users: dict[int, msgspec.Raw]) -> None:
-        """Write `users` of `page`, by their position in the load."""
-        info = page.info
-        values = self._constants | {
-            "page": info.page,
-            "api_version": info.version,
-            "seed": info.seed,
-            "fetched_at": page.fetched_at - self._clock_error,
-        }
+    def write(self, page: Page, number: int, records: dict[int, msgspec.Raw]) -> None:
+        """Write `records` of the page with this number, by their position in the load."""
+        values = self._constants | {"page": number, "api_version": "", "seed": ""} | page.columns
+        values["fetched_at"] = page.fetched_at - self._clock_error
         columns = {
-            name: pa.repeat(pa.scalar(value, SCHEMA.field(name).type), len(users))
+            name: pa.repeat(pa.scalar(value, SCHEMA.field(name).type), len(records))
             for name, value in values.items()
         }
-        columns["record_index"] = pa.array(users.keys(), pa.int64())
-        payloads = pa.array(map(bytes, users.values()), pa.binary())
+        columns["record_index"] = pa.array(records.keys(), pa.int64())
+        payloads = pa.array(map(bytes, records.values()), pa.binary())
         columns["payload"] = payloads.view(pa.string())  # it is UTF-8
         self._writer.write_batch(pa.RecordBatch.from_pydict(columns, SCHEMA))
 

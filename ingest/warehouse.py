@@ -58,11 +58,15 @@ def connect(settings: Settings, load_id: str = "") -> Client:
 class Warehouse:
     """The raw dataset of a project."""
 
-    def __init__(self, settings: Settings, load_id: str = "") -> None:
-        """Create a client, with `load_id` as the label of its jobs; it sends no request yet."""
+    def __init__(self, settings: Settings, load_id: str = "", records: str = "users") -> None:
+        """Create a client, with `load_id` as the label of its jobs; it sends no request yet.
+
+        `records`: what the source calls its records, in the names of tables and columns.
+        """
         self.client = connect(settings, load_id)
         self.dataset = f"{settings.google_cloud_project}.{settings.raw_dataset}"
-        self.users, self.loads = f"{self.dataset}.users", f"{self.dataset}.loads"
+        self.records = records
+        self.raw, self.loads = f"{self.dataset}.{records}", f"{self.dataset}.loads"
         self._forgotten, self._load_id = f"{self.dataset}.forgotten", load_id
         self._seconds = settings.retry_seconds
         self.retry = DEFAULT_RETRY.with_timeout(self._seconds)
@@ -73,18 +77,18 @@ class Warehouse:
     def create_tables(self) -> None:
         """Create the dataset and its tables; raise LandingError if they are of an older version."""
         with suppress(NotFound):
-            users = self.client.get_table(self.users, retry=self.first_call_retry)
-            if len(users.schema) < len(tables.USERS):
+            raw = self.client.get_table(self.raw, retry=self.first_call_retry)
+            if len(raw.schema) < len(tables.RECORDS):
                 conversion = "docs/upgrade.md has the statements that convert it"
                 raise LandingError(f"{self.dataset} is of an earlier version: {conversion}")
             return
         dataset = tables.define_dataset(self.dataset, self.client.location)
         self.client.create_dataset(dataset, exists_ok=True, retry=self.retry)
-        for table in (tables.define_loads(self.loads), tables.define_forgotten(self._forgotten)):
-            self.client.create_table(table, exists_ok=True, retry=self.retry)
+        create = partial(self.client.create_table, exists_ok=True, retry=self.retry)
+        create(tables.define_loads(self.loads, self.records))
+        create(tables.define_forgotten(self._forgotten))
         self.query(statements.FORGOTTEN_KEY)
-        # `users` comes last: it shows that all is there.
-        self.client.create_table(tables.define_users(self.users), exists_ok=True, retry=self.retry)
+        create(tables.define_records(self.raw))  # the last one: it shows that all is there
 
     def query(self, sql: str, **values: Any) -> list[Any]:
         """Run a statement with `values` as its parameters and return its rows."""
@@ -92,18 +96,19 @@ class Warehouse:
 
     def start_query(self, sql: str, values: Values, job_id: str | None = None) -> QueryJob:
         """Start a statement with `values` as its parameters."""
-        sql = sql.format(users=self.users, loads=self.loads, forgotten=self._forgotten)
+        tables = {"raw": self.raw, "loads": self.loads, "forgotten": self._forgotten}
+        sql = sql.format(records=self.records, **tables)
         parameters = [Parameter(name, _TYPES[type(value)], value) for name, value in values.items()]
         config = QueryJobConfig(query_parameters=parameters, use_legacy_sql=False)
         return self.client.query(sql, config, job_id, retry=self.retry, job_retry=None)
 
     def start_load(self, file: IO[bytes], job_id: str) -> LoadJob:
-        """Upload a Parquet file of users and start the load job that appends it to `users`."""
-        config = LoadJobConfig(source_format="PARQUET", schema=tables.USERS)
+        """Upload a Parquet file of records and start the load job that appends it to raw."""
+        config = LoadJobConfig(source_format="PARQUET", schema=tables.RECORDS)
         config.create_disposition, config.write_disposition = "CREATE_NEVER", "WRITE_APPEND"
         # The retries of load_table_from_file ignore rate limits and count tries, not seconds.
         upload = self.retry(partial(self.client.load_table_from_file, num_retries=0))
-        return upload(file, self.users, rewind=True, job_config=config, job_id=job_id)
+        return upload(file, self.raw, rewind=True, job_config=config, job_id=job_id)
 
     def run_once(
         self, step: str, since: datetime, start: Callable[[str], LoadJob | QueryJob]

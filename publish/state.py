@@ -21,7 +21,7 @@ NOT_BUILT = "not built"
 # that began to land a moment ago may still write its row.
 _UNFINISHED = r"""
 select load_id, count(*) as users, false as is_in_ledger
-from `{users}`
+from `{raw}`
 where
     loaded_at >= @since
     and loaded_at < timestamp_sub(current_timestamp(), interval @seconds second)
@@ -103,7 +103,7 @@ def read_state(
     """
     now = datetime.now(UTC)
     state = State(now, read_runs(warehouse))
-    tables = {"raw users": warehouse.users} | {
+    tables = {"raw users": warehouse.raw} | {
         name: node.relation or ""
         for name in (*MARTS, "loads")
         if (node := state.runs.nodes.get(f"model.randomuser.{name}"))

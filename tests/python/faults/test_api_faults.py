@@ -49,7 +49,7 @@ def test_load_lands_once_after_retries(run: Run, warehouse: Warehouse) -> None:
         (send_status(429), 20, "HTTP 429 Too Many Requests; read 20 bytes: error 'not now'; gave"),
         (send_status(404), 2020, "requested page 2 (1000 users)"),
         (repeat_page_1, 2000, "page 2 of {} is equal to an earlier page: "),
-        (repeat_user, 1020, "page 2 of {} holds a user twice: "),
+        (repeat_user, 1020, "page 2 of {} holds some users twice: "),
     ],
     ids=["retried", "page 2 is refused", "page 2 is page 1", "a user twice"],
 )

@@ -20,7 +20,7 @@ from support.load_checks import finish
 from support.proxy import Request
 from support.warehouse import Warehouse
 
-from ingest.api import derive_seed
+from ingest.sources.randomuser import derive_seed
 from local.__main__ import environment
 
 # What is left after these statements differs most: `make test` stops at no others.

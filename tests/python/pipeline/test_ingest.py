@@ -10,7 +10,8 @@ from support.load_checks import expected_load, landed_loads
 from support.log_lines import for_people
 from support.warehouse import Warehouse
 
-from ingest import __version__, api, tables
+from ingest import __version__, tables
+from ingest.sources.randomuser import derive_seed
 from publish.alerts.sent import ALERTS
 from publish.runs import COLUMNS
 
@@ -20,7 +21,11 @@ ALL_TIME = "loaded_at >= timestamp '1970-01-01'"
 def test_raw_tables_have_the_columns_of_sources_yaml() -> None:
     file = ROOT / "models/staging/randomuser/_randomuser__sources.yml"
     (source,) = yaml.safe_load(file.read_text())["sources"]
-    schemas = {"users": tables.USERS, "loads": tables.LOADS, "forgotten": tables.FORGOTTEN}
+    schemas = {
+        "users": tables.RECORDS,
+        "loads": tables.list_ledger_columns("users"),
+        "forgotten": tables.FORGOTTEN,
+    }
     schemas |= {"alerts": ALERTS, "runs": COLUMNS}
     columns = {table["name"]: table["columns"] for table in source["tables"]}
     for name, schema in schemas.items():
@@ -36,7 +41,7 @@ def test_load_lands_three_pages_in_order_once(run: Run, warehouse: Warehouse, ap
         "length(json_value(payload, '$.login.password')) "
         f"from {run.raw}.users where {ALL_TIME} order by record_index"
     )
-    seed = api.derive_seed("x", 2500)
+    seed = derive_seed("x", 2500)
     expected = [(index, 1 + index // 1000, seed, "1.4") for index in range(2500)]
     assert [(*row[:2], *row[3:5]) for row in rows] == expected
     assert len({row[2] for row in rows}) == 2500

@@ -14,7 +14,7 @@ from support.macros import RefusedError, load_macros
 from support.sql_recorder import Recording, Statement
 from support.warehouse import Warehouse
 
-from ingest.tables import define_users
+from ingest.tables import define_records
 
 MAXIMUM_HOURS = 31 * 24  # the loader looks for unfinished loads of the last 30 days
 PARTITIONED = re.compile(r"\.(raw_of_prod\.users|base_randomuser__users)$")
@@ -79,7 +79,7 @@ def test_page_of_report_bills_at_most_140_mb_with_200000_users(
 def test_raw_and_base_are_partitioned_by_day(
     recording: Recording, estimator: ScanEstimator
 ) -> None:
-    raw = define_users("p.raw_of_prod.users").to_api_repr()
+    raw = define_records("p.raw_of_prod.users").to_api_repr()
     assert raw["timePartitioning"] == {"type": "DAY", "field": "loaded_at"}
     assert raw["requirePartitionFilter"] is True
     base = recording.manifest["nodes"][BASE]["relation_name"]

@@ -81,8 +81,8 @@ def make_raw(run: Run, warehouse: Warehouse) -> None:
     """Make the raw dataset and its tables, empty."""
     raw = f"{warehouse.project}.{run.raw}"
     warehouse.client.create_dataset(tables.define_dataset(raw, "US"))
-    warehouse.client.create_table(tables.define_users(f"{raw}.users"))
-    warehouse.client.create_table(tables.define_loads(f"{raw}.loads"))
+    warehouse.client.create_table(tables.define_records(f"{raw}.users"))
+    warehouse.client.create_table(tables.define_loads(f"{raw}.loads", "users"))
     warehouse.client.create_table(tables.define_forgotten(f"{raw}.forgotten"))
     warehouse.rows(statements.FORGOTTEN_KEY.format(forgotten=f"{raw}.forgotten"))
 

@@ -12,9 +12,9 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from ingest import api
-from ingest.response import Page, SourceError
-from ingest.settings import Settings
+from ingest.response import SourceError
+from ingest.source import Page
+from ingest.sources.randomuser import RandomuserSettings, fetch_pages
 
 SEED = "abcx"
 Query = dict[str, str]
@@ -143,7 +143,7 @@ def serve(fault: Fault, times: float = float("inf"), port: int = 0) -> Iterator[
 def fetch(url: str, **settings: Any) -> list[Page]:
     """Fetch the page of a load of 20 users."""
     settings = {"randomuser_url": url, "google_cloud_project": "p"} | settings
-    return list(api.fetch_pages(Settings.read(**settings), 20, SEED))
+    return list(fetch_pages(RandomuserSettings.read(**settings), 20, SEED))
 
 
 def fail(url: str, **settings: Any) -> str:

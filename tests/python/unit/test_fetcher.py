@@ -56,7 +56,7 @@ def test_fault_is_retried_until_it_passes_or_time_is_up(
     with faulty_api.serve(fault, times=1) as served:
         (page,) = faulty_api.fetch(served.url)
     sent = faulty_api.make_page(served.requests[1])["results"]
-    assert list(map(bytes, page.users)) == [json.dumps(user).encode() for user in sent]
+    assert list(map(bytes, page.records)) == [json.dumps(user).encode() for user in sent]
     assert len(served.requests) == 2 and 2 <= waits[0] <= 4
     with faulty_api.serve(fault) as served:
         line = fail(served.url, retry_seconds=60)

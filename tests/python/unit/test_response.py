@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ingest.response import SourceError, describe, parse_page
+from ingest.sources.randomuser import SOURCE
 
 INFO = b'"info": {"seed": "abc", "results": 3, "page": 1, "version": "1.4"}'
 VALUES = [
@@ -27,8 +28,8 @@ def make_response(*users: bytes) -> bytes:
 
 @pytest.mark.parametrize("byte_order_mark", [b"", b"\xef\xbb\xbf"], ids=["none", "of an editor"])
 def test_parse_keeps_users_of_any_json_as_sent(byte_order_mark: bytes) -> None:
-    page = parse_page(byte_order_mark + make_response(*VALUES), "a response")
-    assert [bytes(user) for user in page.users] == VALUES and page.info.seed == "abc"
+    page = parse_page(SOURCE, byte_order_mark + make_response(*VALUES), "a response")
+    assert [bytes(user) for user in page.records] == VALUES and page.info.seed == "abc"
 
 
 INVALID = {
@@ -41,7 +42,7 @@ INVALID = {
     "surrogate in user": (make_response(rb'{"a": "\uDFFF"}'), "is not JSON: "),
     "many lists": (make_response(b"[" * 10**6 + b"]" * 10**6), "nested too deeply"),
     "a list": (b"[1]", "is not in the format of the randomuser API: Expected `object`"),
-    "an error": (b'{"error": "Uh oh"}', "required field `info`; read 18 bytes: error 'Uh oh'"),
+    "an error": (b'{"error": "Uh oh"}', "required field `results`; read 18 bytes: error 'Uh oh'"),
     "an object of users": (b'{"results": {}, %s}' % INFO, "Expected `array`, got `object`"),
     "a missing user": (b'{"results": [1], %s}' % INFO, "reports 3 users and holds 1"),
     "no users": (b'{"results": [], %s}' % INFO, "holds no users, as in an outage of the API"),
@@ -51,7 +52,7 @@ INVALID = {
 @pytest.mark.parametrize(("body", "message"), INVALID.values(), ids=INVALID.keys())
 def test_parse_rejects_invalid_body_in_one_line(body: bytes, message: str) -> None:
     with pytest.raises(SourceError, match=message) as error:
-        parse_page(body, "a response")
+        parse_page(SOURCE, body, "a response")
     assert "\n" not in str(error.value)
 
 
@@ -71,8 +72,8 @@ WITH_USER = {
 
 @pytest.mark.parametrize("body", WITH_USER.values(), ids=WITH_USER.keys())
 def test_error_shows_only_length_and_type_of_body_with_user(body: bytes) -> None:
-    assert describe(body, "text/x-type; owner=Zelda") == f"{len(body)} bytes of text/x-type"
+    assert describe(SOURCE, body, "text/x-type; owner=Zelda") == f"{len(body)} bytes of text/x-type"
     with pytest.raises(SourceError) as error:
-        parse_page(body, "a file")
+        parse_page(SOURCE, body, "a file")
     assert str(error.value).endswith(f"; read {len(body)} bytes")
     assert "zelda" not in str(error.value).replace("\0", "").lower()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest.settings import Settings, SettingsError
+from ingest.sources.randomuser import RandomuserSettings
 from publish.alerts.send import AlertSettings
 
 URL, WEBHOOK = "https://me:XoXo@example.com/api/", "https://hooks.slack.com/services/XoXo"
@@ -20,8 +21,12 @@ def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(f"{name}_FILE", raising=False)
 
 
+class AllSettings(RandomuserSettings, AlertSettings):
+    """The settings of two commands."""
+
+
 def read_url_and_webhook() -> tuple[str, str]:
-    settings = AlertSettings.read()
+    settings = AllSettings.read()
     return settings.randomuser_url, settings.slack_webhook_url.get_secret_value()
 
 
@@ -32,11 +37,11 @@ def test_flags_override_environment_and_environment_overrides_dotenv(
     with pytest.raises(SettingsError, match="GOOGLE_CLOUD_PROJECT: is not set"):
         Settings.read()
     Path(".env").write_text("GOOGLE_CLOUD_PROJECT=of-file\nRANDOMUSER_USERS=1\n")
-    settings = Settings.read(randomuser_users=None)
+    settings = RandomuserSettings.read(randomuser_users=None)
     assert (settings.google_cloud_project, settings.randomuser_users) == ("of-file", 1)
     monkeypatch.setenv("RANDOMUSER_USERS", "2")
-    assert Settings.read().randomuser_users == 2
-    assert Settings.read(randomuser_users=3).randomuser_users == 3
+    assert RandomuserSettings.read().randomuser_users == 2
+    assert RandomuserSettings.read(randomuser_users=3).randomuser_users == 3
 
 
 def test_file_holds_value_and_environment_overrides_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,5 +82,5 @@ def test_wrong_setting_is_named_without_secret(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as error:
-        AlertSettings.read()
+        AllSettings.read()
     assert str(error.value) == message

@@ -6,24 +6,62 @@ with the request. Facts: randomuser.me/documentation and the published code of t
 """
 
 import hashlib
-import json
-import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
-from time import monotonic
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from pydantic import Field
 
 from ingest.fetcher import PageFetcher
-from ingest.logs import event
-from ingest.response import Page, SourceError
-from ingest.settings import Settings
+from ingest.response import OutageError, SourceError
+from ingest.settings import Settings, Url
+from ingest.source import Page, Request, Source
 
-log = logging.getLogger(__name__)
 PAGE_USERS = 1_000  # the API allows 5,000; smaller pages keep memory and retries small
 HEX = re.compile(r"[0-9a-fx.-]{0,40}")  # seeds of the API and of loads; other text may be a user's
+
+
+class RandomuserSettings(Settings):
+    """The settings of this source; docs/settings.md explains each setting."""
+
+    randomuser_url: Url = "https://randomuser.me/api/1.4/"
+    randomuser_users: int = Field(1_000, ge=1, le=10_000_000)
+    randomuser_contact: str = ""
+    randomuser_password: str = "special,upper,lower,number,24-32"  # noqa: S105
+
+
+class Info(msgspec.Struct):
+    """What the API reports about a response; a mismatch with the request shows a wrong response."""
+
+    seed: str
+    results: int
+    page: int
+    version: str
+
+
+class Users(Page):
+    """A response: randomuser.me/documentation#format."""
+
+    records: list[msgspec.Raw] = msgspec.field(name="results")
+    info: Info
+
+    def __post_init__(self) -> None:
+        """Raise SourceError if the response holds no users, or not as many as it reports."""
+        reported, held = self.info.results, len(self.records)
+        if not held:
+            raise OutageError("holds no users, as in an outage of the API")
+        if reported != held:
+            raise SourceError(f"reports {reported} users and holds {held}")
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of raw that the response has."""
+        info = self.info
+        return {"page": info.page, "api_version": info.version, "seed": info.seed}
 
 
 def derive_seed(load_id: str, users: int) -> str:
@@ -44,11 +82,12 @@ def derive_seed(load_id: str, users: int) -> str:
     return seed
 
 
-def hash_request(settings: Settings) -> str:
-    """Return a hash of what a load requests, on any host: path of the URL, users, passwords."""
-    path = urlsplit(settings.randomuser_url).path
-    request = (path, settings.randomuser_users, settings.randomuser_password)
-    return hashlib.sha256(json.dumps(request).encode()).hexdigest()[:20]
+def request(settings: RandomuserSettings, load_id: str) -> Request:
+    """Return the request of a load, the same on any host: path of the URL, users, passwords."""
+    url, users = settings.randomuser_url, settings.randomuser_users
+    key = (urlsplit(url).path, users, settings.randomuser_password)
+    fetch = partial(fetch_pages, settings, users, derive_seed(load_id, users))
+    return Request(url, key, fetch, users, count_pages(users))
 
 
 def count_pages(users: int) -> int:
@@ -56,21 +95,30 @@ def count_pages(users: int) -> int:
     return -(-users // PAGE_USERS)
 
 
-def fetch_pages(settings: Settings, users: int, seed: str) -> Iterator[Page]:
+def fetch_pages(settings: RandomuserSettings, users: int, seed: str) -> Iterator[Page]:
     """Yield the pages of `users` users; raise SourceError if a page is wrong or missing."""
     url, password = settings.randomuser_url, settings.randomuser_password
     version = re.search(r"/(\d+\.\d+)/?$", url)
-    with PageFetcher(url, settings.retry_seconds, settings.randomuser_contact) as fetcher:
+    with PageFetcher(SOURCE, url, settings, settings.randomuser_contact) as fetcher:
         for number, first in enumerate(range(0, users, PAGE_USERS), start=1):
-            started, size = monotonic(), min(PAGE_USERS, users - first)
+            size = min(PAGE_USERS, users - first)
             parameters = {"seed": seed, "results": str(size), "page": str(number)}
-            page = fetcher.fetch(parameters | ({"password": password} if password else {}))
+            parameters |= {"password": password} if password else {}
+            page = fetcher.fetch(parameters, size)
             expected = (seed, size, number, version[1] if version else page.info.version)
             if (received := msgspec.structs.astuple(page.info)) != expected:
                 shown = tuple(v if HEX.fullmatch(str(v)) else "(not shown)" for v in received)
                 mismatch = f"expected (seed, users, page, version) {expected}, received {shown}"
                 raise SourceError(f"requested page {number} ({size} users) of {url}: {mismatch}")
-            seconds = round(monotonic() - started, 3)
-            fetched = event("fetched", page=number, users=size, seconds=seconds)
-            log.debug("fetched page %d", number, extra=fetched)
             yield page
+
+
+SOURCE = Source(
+    name="randomuser",
+    records="users",
+    settings=RandomuserSettings,
+    page=Users,
+    person=("login", "uuid"),
+    request=request,
+    error=dict[Literal["error"], Annotated[str, msgspec.Meta(max_length=200)]],
+)

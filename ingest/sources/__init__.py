@@ -1,0 +1,1 @@
+"""The APIs that `python -m ingest` loads, one module each."""
