@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the loader: 0 landed now or before, 1 failed and nothing landed, 2 wrong usage."""
+    logs.configure()
     arguments = sys.argv[1:] if arguments is None else arguments
     is_named = bool(arguments) and not arguments[0].startswith("-")
     try:
@@ -47,7 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl-C
     new_id = f"{datetime.now(UTC):manual-%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
     load_id = normalize(flags.accept or flags.set_aside or flags.load_id or new_id)
-    logs.configure()
     logs.bind_context(load_id=load_id)
     try:
         if flags.from_file and not flags.load_id:

@@ -136,11 +136,12 @@ def _main(words: list[str], environment: dict[str, str], streams: list[Path]) ->
     """Be the command, in a process of its own."""
     for number, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY), number)
-    os.chdir(ROOT)
+    folder = environment.get("PROJECT_FOLDER", str(ROOT))  # a copy of the project
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     logging.root.handlers.clear()  # an import of dbt's has added one
     sys.argv = words
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, folder)
     module, main = MAINS[words[0]]
     sys.exit(getattr(importlib.import_module(module), main)())

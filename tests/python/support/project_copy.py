@@ -13,7 +13,7 @@ FILES = ["dbt_project.yml", "packages.yml"]
 def copy_project(folder: Path) -> Path:
     """Copy the dbt project to `folder`, with links to the environment and the loader."""
     folder.mkdir()
-    for name in (".venv", "ingest"):
+    for name in (".venv", "ingest", "publish"):
         (folder / name).symlink_to(ROOT / name)
     for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name)
@@ -21,6 +21,13 @@ def copy_project(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder)
     shutil.copy(ROOT / "profiles.yml.example", folder / "profiles.yml")
     return folder
+
+
+def add_source(folder: Path) -> Path:
+    """Add the source of `examples/orders` to a copy of the project; return the copy's folder."""
+    (folder / "ingest").unlink()
+    shutil.copytree(ROOT / "ingest", folder / "ingest")
+    return Path(shutil.copytree(ROOT / "examples/orders", folder, dirs_exist_ok=True))
 
 
 def replace(file: Path, text: str, replacement: str) -> None:
