@@ -66,7 +66,7 @@ def land(warehouse: Warehouse, load: Load, pages: Iterable[Page]) -> Landed:
     known = _look_up(warehouse, load, ALL_DAYS if warehouse.find_job(step) else RECOVERY_DAYS)
     if known.is_in_ledger:
         return Landed(known.in_ledger, known.forgotten_in_ledger, is_new=False)
-    received, written, started_at = load.asked or known.received, None, known.loaded_at
+    received, written, started_at = load.asked, None, known.loaded_at
     if not known.in_raw:
         received, written, file = _write_file(warehouse, load, known, pages)
         with file:
@@ -75,8 +75,11 @@ def land(warehouse: Warehouse, load: Load, pages: Iterable[Page]) -> Landed:
             )
         started_at = known.now_at
         if not job:  # another run has landed the load: its records may be others
-            other, written = _look_up(warehouse, load), None
-            received, started_at = load.asked or other.received or 0, other.loaded_at or started_at
+            received, written = load.asked, None
+            started_at = _look_up(warehouse, load).loaded_at or started_at
+    if received is None:
+        count = {"load_id": load.id, "loaded_at": started_at}
+        ((received,),) = warehouse.query(statements.COUNT_RECEIVED, **count)
     values = {
         "load_id": load.id,
         "source": load.source,

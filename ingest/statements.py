@@ -12,17 +12,12 @@ select
     ledger.{records}_landed as in_ledger,
     coalesce(ledger.{records}_forgotten, 0) as forgotten_in_ledger,
     landed.in_raw,
-    landed.received,
     landed.loaded_at,
     coalesce(ledger.load_hash, landed.load_hash) as load_hash,
     (select string_agg(distinct user_hash) from `{forgotten}`) as forgotten,
     (select key from `{forgotten}_key`) as forgotten_key
 from (
-    select
-        count(*) as in_raw,
-        max(record_index) + 1 as received,
-        max(loaded_at) as loaded_at,
-        max(load_hash) as load_hash
+    select count(*) as in_raw, max(loaded_at) as loaded_at, max(load_hash) as load_hash
     from `{raw}`
     where
         load_id = @load_id
@@ -30,6 +25,12 @@ from (
 ) as landed
 left join (select * from `{loads}` where load_id = @load_id) as ledger
     on true
+"""
+
+# How many records were received of which a run that died, or another one, has written raw.
+COUNT_RECEIVED = """
+select coalesce(max(record_index) + 1, 0) from `{raw}`
+where load_id = @load_id and loaded_at = @loaded_at
 """
 
 # `landed` null: it is not known beforehand how many records are in raw.
