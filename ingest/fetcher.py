@@ -85,9 +85,8 @@ class PageFetcher(requests.Session):
             text = "page %d: %s; retrying in %.1f s"
             log.warning(text, self._page, error.reason, wait, extra=retry)
             sleep(wait)
-        hint = (
-            f"; check that {self._source.url_setting} is right and that this machine can reach it"
-        )
+        setting = self._source.url_setting
+        hint = f"; check that {setting} is right and that this machine can reach it"
         hint = "" if self._is_reached else hint
         if error.retry_after:
             hint = f"; the API requests a wait of {error.retry_after:.0f} s (Retry-After)"

@@ -17,7 +17,7 @@ from ingest.source import Page
 
 _column = partial(SchemaField, mode="REQUIRED")
 _HASH = SchemaField("load_hash", "STRING", description="Hash of what the load requested")
-RECORDS = [
+RAW = [
     _column("load_id", "STRING", description="The load that brought this version."),
     _column("record_index", "INT64", description="Position of the record in its load."),
     _column("page", "INT64", description="Page of the API that held the record."),
@@ -35,9 +35,7 @@ FORGOTTEN = [
 ]
 
 _TYPES = {"STRING": pa.string(), "INT64": pa.int64(), "TIMESTAMP": pa.timestamp("us", "UTC")}
-SCHEMA = pa.schema(
-    [pa.field(c.name, _TYPES[c.field_type], nullable=c.is_nullable) for c in RECORDS]
-)
+SCHEMA = pa.schema([pa.field(c.name, _TYPES[c.field_type], nullable=c.is_nullable) for c in RAW])
 # Dictionary encoding pays only for columns that repeat their values; no two payloads are equal.
 _REPEATED = ["load_id", "page", "api_version", "seed", "fetched_at", "loaded_at", "load_hash"]
 # The default pool of Arrow keeps the memory that it has had; the pool of the system can release
@@ -56,7 +54,7 @@ def define_dataset(name: str, location: str) -> Dataset:
 
 def define_records(name: str) -> Table:
     """Define the table of records as sent, one row per record and load."""
-    table = Table(name, RECORDS)
+    table = Table(name, RAW)
     table.description = "Records of the API as sent. One row per record and load."
     table.time_partitioning = TimePartitioning(field="loaded_at")
     table.require_partition_filter = True
@@ -70,14 +68,12 @@ def list_ledger_columns(records: str) -> list[SchemaField]:
     return [
         _column("load_id", "STRING", description="The load that brought this version."),
         _column("source", "STRING", description="The API's URL, or the files that were replayed."),
-        *RECORDS[4:6],
+        *RAW[4:6],
         count(f"{records}_asked", description="How many were requested, if that is known."),
         count(f"{records}_received", mode="REQUIRED", description="How many the responses held."),
         count(f"{records}_landed", mode="REQUIRED", description="How many rows are in raw."),
         _column("loader_version", "STRING", description="Version of the loader."),
-        _column(
-            "started_at", "TIMESTAMP", description="When the run that landed the load started."
-        ),
+        _column("started_at", "TIMESTAMP", description="When the run that landed it started."),
         _column("loaded_at", "TIMESTAMP", description="When the load landed"),
         SchemaField("decision", "STRING", description="What a person decided about the load."),
         SchemaField("decided_at", "TIMESTAMP", description="When a person decided it (UTC)."),

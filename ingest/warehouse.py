@@ -78,7 +78,7 @@ class Warehouse:
         """Create the dataset and its tables; raise LandingError if they are of an older version."""
         with suppress(NotFound):
             raw = self.client.get_table(self.raw, retry=self.first_call_retry)
-            if len(raw.schema) < len(tables.RECORDS):
+            if len(raw.schema) < len(tables.RAW):
                 conversion = "docs/upgrade.md has the statements that convert it"
                 raise LandingError(f"{self.dataset} is of an earlier version: {conversion}")
             return
@@ -104,7 +104,7 @@ class Warehouse:
 
     def start_load(self, file: IO[bytes], job_id: str) -> LoadJob:
         """Upload a Parquet file of records and start the load job that appends it to raw."""
-        config = LoadJobConfig(source_format="PARQUET", schema=tables.RECORDS)
+        config = LoadJobConfig(source_format="PARQUET", schema=tables.RAW)
         config.create_disposition, config.write_disposition = "CREATE_NEVER", "WRITE_APPEND"
         # The retries of load_table_from_file ignore rate limits and count tries, not seconds.
         upload = self.retry(partial(self.client.load_table_from_file, num_retries=0))

@@ -22,7 +22,7 @@ def test_raw_tables_have_the_columns_of_sources_yaml() -> None:
     file = ROOT / "models/staging/randomuser/_randomuser__sources.yml"
     (source,) = yaml.safe_load(file.read_text())["sources"]
     schemas = {
-        "users": tables.RECORDS,
+        "users": tables.RAW,
         "loads": tables.list_ledger_columns("users"),
         "forgotten": tables.FORGOTTEN,
     }
