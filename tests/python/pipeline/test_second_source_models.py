@@ -24,17 +24,6 @@ NOW = datetime.now(UTC)
 FIRST, EMPTY, SECOND, THIRD = ((NOW - timedelta(hours=n)).isoformat() for n in (4, 3, 2, 1))
 WARNINGS = {"orders_are_not_rejected": "warn", "orders_match_documented_fields": "warn"}
 HELD_BACK = {"loads_have_few_rejected_orders": "fail", "loads_have_few_rejected_users": "fail"}
-COUNTS = ("asked", "received", "landed", "forgotten")
-MAKE_RAW = f"""
-create schema {{orders}};
-create table {{orders}}.orders like {{users}}.users;
-create table {{orders}}.loads as
-select * except ({", ".join(f"users_{count}" for count in COUNTS)}),
-{", ".join(f"users_{count} as orders_{count}" for count in COUNTS)}
-from {{users}}.loads where false;
-create table {{orders}}.forgotten like {{users}}.forgotten;
-create table {{orders}}.forgotten_key as select 'key of orders' as key;
-"""
 
 
 def make_id(number: int) -> str:
@@ -67,14 +56,13 @@ class Shop:
     """The copy of the project, which builds users and orders."""
 
     run: Run
-    orders: str  # the raw dataset of orders
+    orders: Run  # its raw dataset is that of orders
     warehouse: Warehouse
     project: Path
 
     def land(self, *loads: Load) -> None:
         """Land loads of orders."""
-        run = Run(self.run.environment | {"RAW_DATASET": self.orders})
-        land(run, self.warehouse, *loads, records="orders")
+        land(self.orders, self.warehouse, *loads, records="orders")
 
     def build(self, *flags: str) -> Build:
         """Build the project and read what it left."""
@@ -103,9 +91,9 @@ class Shop:
 def shop(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     folder = tmp_path_factory.mktemp("orders")
     settings = environment(warehouse.url) | make_settings(folder)
-    settings["ORDERS_RAW_DATASET"] = f"{settings['RAW_DATASET']}_of_orders"
-    project = add_source(copy_project(folder / "project"))
-    return Shop(Run(settings), settings["ORDERS_RAW_DATASET"], warehouse, project)
+    run = Run(settings | {"ORDERS_RAW_DATASET": f"{settings['RAW_DATASET']}_of_orders"})
+    orders = Run(run.environment | {"RAW_DATASET": run.environment["ORDERS_RAW_DATASET"]})
+    return Shop(run, orders, warehouse, add_source(copy_project(folder / "project")))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +108,7 @@ def before(shop: Shop) -> Build:
 def first(before: Build) -> Build:
     """The build after a load with a bad order and one with a new field, and a load of no orders."""
     shop, odd = before.shop, [order(30, total="much"), order(31, coupon="X")]
-    shop.warehouse.rows(MAKE_RAW.format(orders=shop.orders, users=shop.run.raw))
+    make_raw(shop.orders, shop.warehouse, "orders")
     orders = [*map(order, range(1, 24)), *odd]
     shop.land(Load(FIRST, NOW, orders, ""), Load(EMPTY, NOW, [], ""))
     return shop.build()
@@ -149,7 +137,9 @@ def test_users_are_built_before_first_load_of_orders(before: Build) -> None:
     errors = [name for name, status in before.problems.items() if status == "error"]
     assert errors == ["source_unique_orders_loads_load_id"]
     assert {*before.problems.values()} == {"error", "skipped"}
-    assert f"Not found: Dataset local-project:{before.shop.orders} was not found" in before.output
+    assert (
+        f"Not found: Dataset local-project:{before.shop.orders.raw} was not found" in before.output
+    )
 
 
 def test_orders_reach_mart_and_bad_order_is_rejected(first: Build) -> None:
@@ -196,11 +186,11 @@ def test_forgotten_customer_is_nowhere_and_rebuild_gives_same_rows(
     shop, (receipt, rebuilt) = second.shop, forgotten
     assert rebuilt.problems == second.problems
     assert rebuilt.rows == second.rows | {"orders": second.rows["orders"][1:]}
-    for name, text in shop.warehouse.read_texts(shop.orders, shop.run.analytics).items():
+    for name, text in shop.warehouse.read_texts(shop.orders.raw, shop.run.analytics).items():
         assert make_id(1) not in text.lower() and "ann1@" not in text, name
-    ((known,),) = shop.warehouse.rows(f"select user_hash from {shop.orders}.forgotten")
+    ((known,),) = shop.warehouse.rows(f"select user_hash from {shop.orders.raw}.forgotten")
     assert str(known) in receipt
-    ledger = f"select load_id from {shop.orders}.loads where orders_forgotten = 1 order by 1"
+    ledger = f"select load_id from {shop.orders.raw}.loads where orders_forgotten = 1 order by 1"
     assert shop.warehouse.rows(ledger) == [(FIRST,), (THIRD,)]
 
 

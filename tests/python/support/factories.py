@@ -77,12 +77,12 @@ def response_file(folder: Path, name: str, users: list[User]) -> Path:
     return file
 
 
-def make_raw(run: Run, warehouse: Warehouse) -> None:
-    """Make the raw dataset and its tables, empty."""
+def make_raw(run: Run, warehouse: Warehouse, records: str = "users") -> None:
+    """Make the raw dataset and its tables, empty; `records` as in `land`."""
     raw = f"{warehouse.project}.{run.raw}"
     warehouse.client.create_dataset(tables.define_dataset(raw, "US"))
-    warehouse.client.create_table(tables.define_records(f"{raw}.users"))
-    warehouse.client.create_table(tables.define_loads(f"{raw}.loads", "users"))
+    warehouse.client.create_table(tables.define_records(f"{raw}.{records}"))
+    warehouse.client.create_table(tables.define_loads(f"{raw}.loads", records))
     warehouse.client.create_table(tables.define_forgotten(f"{raw}.forgotten"))
     warehouse.rows(statements.FORGOTTEN_KEY.format(forgotten=f"{raw}.forgotten"))
 
