@@ -168,6 +168,9 @@ def test_load_is_held_back_alone_though_other_source_has_its_id(second: Build) -
     assert second.problems == WARNINGS | HELD_BACK
     for load_id, test in zip((SECOND, THIRD), HELD_BACK, strict=True):
         assert [row["load_id"] for row in second.failures[test]] == [load_id]
+    (held_back,) = second.failures["loads_have_few_rejected_orders"]
+    to_do = f"python -m ingest orders --accept {SECOND}, or --set-aside {SECOND}"
+    assert held_back["to_do"] == to_do
     assert second.rows["loads"][1:] == [(SECOND, "used", 1), (THIRD, "held back", 1)]
     assert second.rows["users"] == [(FIRST, 2), (SECOND, 1)]
     assert second.rows["orders_loads"][2:] == [(SECOND, "held back", 1), (THIRD, "used", 2)]
