@@ -19,7 +19,7 @@ from local.__main__ import PROJECT, environment
 from local.api import serve
 from local.bigquery import bigquery as embedded_bigquery
 
-MADE_ONCE = ["recording", "built", "created", "package"]  # each by one worker
+MADE_ONCE = ["recording", "built", "created", "package", "shop"]  # each by one worker
 DATASET = "analytics_of_a_test"  # emptied for each test: dbt parses anew for one of another name
 
 

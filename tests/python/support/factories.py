@@ -77,18 +77,18 @@ def response_file(folder: Path, name: str, users: list[User]) -> Path:
     return file
 
 
-def make_raw(run: Run, warehouse: Warehouse) -> None:
-    """Make the raw dataset and its tables, empty."""
+def make_raw(run: Run, warehouse: Warehouse, records: str = "users") -> None:
+    """Make the raw dataset and its tables, empty; `records` as in `land`."""
     raw = f"{warehouse.project}.{run.raw}"
     warehouse.client.create_dataset(tables.define_dataset(raw, "US"))
-    warehouse.client.create_table(tables.define_records(f"{raw}.users"))
-    warehouse.client.create_table(tables.define_loads(f"{raw}.loads", "users"))
+    warehouse.client.create_table(tables.define_records(f"{raw}.{records}"))
+    warehouse.client.create_table(tables.define_loads(f"{raw}.loads", records))
     warehouse.client.create_table(tables.define_forgotten(f"{raw}.forgotten"))
     warehouse.rows(statements.FORGOTTEN_KEY.format(forgotten=f"{raw}.forgotten"))
 
 
-def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
-    """Land loads at their own times."""
+def land(run: Run, warehouse: Warehouse, *loads: Load, records: str = "users") -> None:
+    """Land loads at their own times; `records` is what the source calls its records."""
     users, ledger = list[dict[str, Any]](), list[dict[str, Any]]()
     for load in loads:
         time, number = load.loaded_at.isoformat(), len(load.users)
@@ -99,8 +99,8 @@ def land(run: Run, warehouse: Warehouse, *loads: Load) -> None:
             payload = json.dumps(user, ensure_ascii=False)
             users.append(of_user | {"record_index": index, "payload": payload})
         row |= {"source": "test", "loader_version": "test", "started_at": time}
-        ledger.append(row | {"users_received": number, "users_landed": number})
-    for table, rows in (("users", users), ("loads", ledger)):
+        ledger.append(row | {f"{records}_received": number, f"{records}_landed": number})
+    for table, rows in ((records, users), ("loads", ledger)):
         assert not warehouse.client.insert_rows_json(f"{warehouse.project}.{run.raw}.{table}", rows)
 
 

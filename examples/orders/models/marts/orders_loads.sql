@@ -1,0 +1,1 @@
+{{ loads_of('orders', 'orders') }}
