@@ -7,6 +7,7 @@ LOCAL := $(BIN)/python -m local --
 READY := .venv/ready
 EXPORTS := $(or $(EXPORT_DIR),exports)
 ENVIRONMENTS := tests/python/environments
+MORE_SOURCES := # beside randomuser: what `pipeline` also loads
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # By default uv trusts its own list of certificates. Behind the proxy of a company, as pip does, it
 # must trust those of the system.
@@ -58,6 +59,7 @@ pipeline: export LOAD_ID := $(or $(value LOAD_ID),$(shell date -u +manual-%Y%m%d
 pipeline:  ## the same on the BigQuery of the environment (USERS=...)
 	$(STEP) 'load'
 	python -m ingest --load-id "$$LOAD_ID" $(if $(USERS),--users $(USERS))
+	$(if $(MORE_SOURCES),for name in $(MORE_SOURCES); do python -m ingest $$name --load-id "$$LOAD_ID" || exit; done)
 	$(STEP) 'check freshness'
 	@dbt source freshness || python -m publish history --exit-status $$?
 	$(STEP) 'build and test'

@@ -1,7 +1,5 @@
 """What people get from the pipeline: CSVs, a report and alerts (`python -m publish`)."""
 
-MARTS = ("users", "logins", "locations")
-
 
 class PublishError(RuntimeError):
     """Something could not be published; the text says what to do."""

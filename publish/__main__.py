@@ -1,6 +1,6 @@
 """Publish the marts.
 
-csv        users.csv, logins.csv and locations.csv; secrets only --with-secrets
+csv        a file of each mart, such as users.csv; secrets only --with-secrets
 history    right after a command of dbt: records what became of it in the table
            `runs`, which the other commands read
 report     what is wrong, rows in each table, test results and freshness; with
@@ -86,7 +86,7 @@ def _report(settings: Settings, flags: argparse.Namespace) -> None:
     except ImportError as error:
         command = "pip install --require-hashes --requirement requirements/report.txt"
         raise PublishError(f"cannot draw the page without {error.name}: `{command}`") from None
-    page = format_page(status, read_statistics(warehouse, status.state.runs))
+    page = format_page(status, read_statistics(warehouse, status.state))
     with replace_files(flags.output) as unfinished:
         (unfinished / "report.html").write_text(page, encoding="utf-8")
     print(f"Wrote {flags.output / 'report.html'}")

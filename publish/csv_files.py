@@ -10,9 +10,9 @@ from pathlib import Path
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from publish import MARTS, PublishError
+from publish import PublishError
 from publish.files import replace_files
-from publish.runs import DAYS, Result
+from publish.runs import DAYS, MARTS, Result, find_marts
 
 PUBLISHED = ("public", "personal")
 # Six digits also of a whole second: pandas reads a column of two formats as text.
@@ -41,8 +41,9 @@ def write_marts(
     unless `with_secrets`. The files are of one moment, and replace others when all are complete.
     Raises PublishError if a mart is missing.
     """
+    marts = find_marts(nodes)
     for name in MARTS:
-        if "columns" not in getattr(nodes.get(f"model.randomuser.{name}"), "details", {}):
+        if "columns" not in getattr(marts.get(name), "details", {}):
             raise PublishError(
                 f"no build of {name} is recorded in the last {DAYS} days: run `dbt build` first, "
                 f"then `python -m publish history`; the files in {folder} are unchanged"
@@ -53,8 +54,7 @@ def write_marts(
         with replace_files(folder) as unfinished:
             # Our clock may be ahead of BigQuery's, which refuses to read the future.
             ((moment,),) = client.query_and_wait("select current_timestamp()")
-            for name in MARTS:
-                node = nodes[f"model.randomuser.{name}"]
+            for name, node in marts.items():
                 columns = {
                     column: formats.get(data_type, "{name}").format(name=column)
                     for column, (data_type, column_class) in node.details["columns"].items()

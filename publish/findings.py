@@ -22,11 +22,12 @@ class Finding:
     to_do: str = ""
     effects: tuple[str, ...] = ()  # what failed only because of it
     since: datetime | None = None  # since when it is in this state, if that is known
+    of_source: str = ""  # " of NAME", if it is a load of another source than randomuser
 
     @property
     def key(self) -> str:
         """What an alert is for, in the table `alerts`."""
-        return f"{self.kind}:{self.name}"
+        return f"{self.kind}{self.of_source}:{self.name}"
 
     @property
     def message(self) -> str:

@@ -120,7 +120,7 @@ def _make_rows(
         node = result["unique_id"]
         known = manifest.get("nodes", {}).get(node, {})
         relation = result.get("relation_name") or known.get("relation_name") or ""
-        details = _describe(client, result, known)
+        details = _describe(client, result, known, manifest)
         details |= {"causes": causes[node]} if node in causes else {}
         of_node = {
             "node": node,
@@ -133,20 +133,32 @@ def _make_rows(
         yield command | billed.get(make_label(node), {}) | of_node
 
 
-def _describe(client: Client, result: Json, node: Json) -> Json:
+def _describe(client: Client, result: Json, node: Json, manifest: Json) -> Json:
     """Return what people are shown of a node: limits of a source, columns of a model, rows."""
     if result["unique_id"].startswith("source."):
         criteria = result.get("criteria", {})
         return {"newest": result.get("max_loaded_at"), "limits": dbt_results.read_limits(criteria)}
     config = node.get("config", {})
+    meta = config.get("meta", {})
     if node and result["unique_id"].startswith("model."):
         columns = {
             name: [column["data_type"], column["config"]["meta"].get("class")]
             for name, column in node["columns"].items()
         }
-        return {"key": config["unique_key"], "meta": config["meta"], "columns": columns}
+        details = {"key": config["unique_key"], "meta": meta, "columns": columns}
+        if records := meta.get("records"):
+            details["source"] = {"name": meta["source"], "records": records}
+            for name, table in {"raw": records, "ledger": "loads"}.items():
+                source = manifest["sources"][f"source.randomuser.{meta['source']}.{table}"]
+                details["source"][name] = source["relation_name"].replace("`", "")
+        elif "marts" in node["fqn"] and config["contract"]["enforced"]:
+            is_keyed = isinstance(config["unique_key"], str)
+            details["is_published"] = is_keyed and config["access"] != "private"
+        return details
     details = {"description": node["description"]} if node.get("description") else {}
-    if config.get("meta", {}).get("show_failures") and result["status"] in ("warn", "fail"):
+    if meta.get("held_back"):
+        details["held_back"] = manifest["nodes"][node["attached_node"]]["config"]["meta"]["source"]
+    if meta.get("show_failures") and result["status"] in ("warn", "fail"):
         details["rows"] = _read_rows(client, result)
     return details
 

@@ -9,10 +9,10 @@ What failed only because of something else is named by its cause: one cause, one
 | source | source | `runs` | it was stale when it was checked, or could not be checked |
 | table | table | BigQuery | raw or a mart does not exist |
 | model, test | node of dbt | `runs` | it failed or warned when it last ran |
-| load | load id | ledger | raw has users of it, the ledger no row |
-| held-back load | load id | `loads` | a person has to decide about it |
+| load | load id | ledgers | raw has records of it, the ledger no row |
+| held-back load | load id | marts of loads | a person has to decide about it |
 | task | task | scheduler | it failed |
-| cost | `build` | `runs`, `loads` | the last build billed much more than is usual |
+| cost | `build` | `runs`, marts of loads | the last build billed much more than is usual |
 """
 
 from collections.abc import Iterator
@@ -22,17 +22,11 @@ from statistics import median
 
 from publish.dbt_results import FRESHNESS
 from publish.findings import ERROR, OK, WARNING, Finding, plural
-from publish.run_rules import (
-    HELD_BACK_TEST,
-    find_ages,
-    find_failed_nodes,
-    find_runs,
-    find_stale_sources,
-)
+from publish.run_rules import find_ages, find_failed_nodes, find_runs, find_stale_sources
 from publish.state import NOT_BUILT, State
 
 USUAL_BUILDS = 5  # fewer earlier builds are not enough to say what is usual
-# Effects with their causes: kind and name; without a name, all of the kind.
+# Effects with their causes: kind and name, up to a `_` (`ingest_orders`); "" is each of the kind.
 _CAUSES = {
     ("task", "build"): [("run", ""), ("model", ""), ("test", ""), ("held-back load", "")],
     ("task", "freshness"): [("run", ""), ("source", "")],
@@ -43,43 +37,42 @@ _CAUSES = {
 
 def find_missing_tables(state: State) -> Iterator[Finding]:
     """Yield whether raw and the marts exist, once dbt has run."""
+    commands = {source.raw: source.command for source in state.sources}
     for table, rows in state.sizes.values() if state.runs.nodes else ():
         found, text = (ERROR, " does not exist") if rows == NOT_BUILT else (OK, "")
-        to_do = "`dbt build` makes a mart again, `python -m ingest` raw."
+        to_do = f"`dbt build` makes a mart again, `{commands.get(table, 'python -m ingest')}` raw."
         yield Finding("table", table, found, f"table `{table}`{text}", state.now, to_do=to_do)
 
 
 def find_unfinished_loads(state: State) -> Iterator[Finding]:
-    """Yield the loads of which raw has users, and the ledger no row: the loader died in between."""
-    for load in state.unfinished:
-        found, text = OK, f"load `{load.load_id}`"
+    """Yield the loads of which raw has rows, and the ledger none: the loader died in between."""
+    for source, load in state.unfinished:
+        found, text = OK, f"load `{load.load_id}`{source.of}"
         if not load.is_in_ledger:
             found = ERROR
-            text += f" is not finished, {load.users:,} users are in raw: run it again"
-        to_do = f"`python -m ingest --load-id {quote(load.load_id)}` finishes it."
-        yield Finding("load", load.load_id, found, text, state.now, to_do=to_do)
+            text += f" is not finished, {load.records:,} {source.records} are in raw: run it again"
+        seen = state.now, None, f"`{source.command} --load-id {quote(load.load_id)}` finishes it."
+        yield Finding("load", load.load_id, found, text, *seen, of_source=source.of)
 
 
 def find_held_back_loads(state: State) -> Iterator[Finding]:
     """Yield the loads that a person has to decide about, however old they are."""
-    known = state.runs.known
-    test = next((known[node] for node in known if HELD_BACK_TEST in node), None)
-    for load in state.decided:
-        load_id, found, text = quote(load.load_id), OK, f"held-back load `{load.load_id}`"
+    tests = {test.details.get("held_back"): test for test in state.runs.known.values()}
+    for source, load in state.decided:
+        test, load_id = tests.get(source.name), quote(load.load_id)
+        found, text = OK, f"held-back load `{load.load_id}`{source.of}"
         if load.state == "held back":
             found = WARNING if test and test.status == "warn" else ERROR
             text = (
-                f"load `{load.load_id}` is held back until `python -m ingest --accept {load_id}` "
-                f"or `--set-aside {load_id}`: {load.users_rejected:,} of {load.users_received:,} "
-                f"users are rejected: {load.rejection_reasons}"
+                f"load `{load.load_id}`{source.of} is held back until `{source.command} --accept "
+                f"{load_id}` or `--set-aside {load_id}`: {load.rejected:,} of {load.received:,} "
+                f"{source.records} are rejected: {load.rejection_reasons}"
             )
         elif load.state not in ("used", "set aside"):
             continue
-        run, to_do = (
-            (test.load_id if test else None),
-            "`stg_randomuser__rejected` has its rejected users.",
-        )
-        yield Finding("held-back load", load.load_id, found, text, state.now, run, to_do)
+        to_do = f"`stg_{source.name}__rejected` has its rejected {source.records}."
+        seen = state.now, test.load_id if test else None, to_do
+        yield Finding("held-back load", load.load_id, found, text, *seen, of_source=source.of)
 
 
 def find_failed_tasks(state: State) -> Iterator[Finding]:
@@ -140,7 +133,7 @@ def find_all(state: State) -> list[Finding]:
             for cause in errors
             if cause.key in found
             and cause.load_id == effect.load_id
-            and {(cause.kind, cause.name), (cause.kind, "")}.intersection(of_effect)
+            and {(cause.kind, cause.name.split("_")[0]), (cause.kind, "")}.intersection(of_effect)
         ]
         for cause in causes:
             text = effect.message.removesuffix(": its log says why")

@@ -6,10 +6,9 @@ from typing import Any
 
 from publish.dbt_results import FAILED, FRESHNESS
 from publish.findings import ERROR, OK, WARNING, Finding, plural
-from publish.runs import CLOCK_TOLERANCE, DAYS, Result
+from publish.runs import CLOCK_TOLERANCE, DAYS, Result, Source
 from publish.state import State
 
-HELD_BACK_TEST = "loads_have_few_rejected_"  # in the id of its node
 DEFAULT_LIMIT = {"count": 24, "period": "hour"}
 _STATES = dict.fromkeys(FAILED, ERROR) | {"warn": WARNING}
 _LOG = "dbt's log"
@@ -55,7 +54,8 @@ def find_stale_sources(state: State) -> Iterator[Finding]:
         limit = _get_limit(result)
         if not limit or state.now - result.ended_at > _to_time(limit):
             continue
-        name, found = ".".join(node.split(".")[-2:]), _STATES.get(result.status, OK)
+        source, found = Source(*node.split(".")[-2:]), _STATES.get(result.status, OK)
+        name = f"{source.name}.{source.records}"
         text = f"source `{name}`"
         if result.status == "runtime error":
             text = f"the check of the freshness of {text} failed"
@@ -63,7 +63,7 @@ def find_stale_sources(state: State) -> Iterator[Finding]:
             limit = result.details["limits"]["error_after" if found == ERROR else "warn_after"]
             age = describe_newest_load(result, state.now)
             text += f" is stale: {age}, the limit is {_format_limit(limit)}"
-        to_do = "Does the schedule run? `python -m ingest` loads."
+        to_do = f"Does the schedule run? `{source.command}` loads."
         yield Finding("source", name, found, text, result.ended_at, result.load_id, to_do)
 
 
@@ -74,7 +74,7 @@ def find_failed_nodes(state: State) -> Iterator[Finding]:
     """
     names = state.runs.names
     for node, result in state.runs.known.items():
-        if node.startswith("source.") or (HELD_BACK_TEST in node and result.failures):
+        if node.startswith("source.") or ("held_back" in result.details and result.failures):
             continue
         kind = "test" if node.startswith(("test.", "unit_test.")) else "model"
         found, to_do = _STATES.get(result.status, OK), ""

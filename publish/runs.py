@@ -18,6 +18,7 @@ from ingest.warehouse import Warehouse
 from publish.dbt_results import FRESHNESS, NO_RESULTS
 
 DAYS = 30  # that a reader looks back
+MARTS = ("users", "logins", "locations")  # that are always published
 CLOCK_TOLERANCE = timedelta(minutes=5)  # between this machine and BigQuery
 _column = SchemaField
 COLUMNS = [
@@ -85,6 +86,27 @@ class Result:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Source:
+    """An API whose records are loaded, with the full names of its tables."""
+
+    name: str
+    records: str  # what it calls its records, in the names of columns
+    raw: str = ""
+    ledger: str = ""
+    loads: str = ""  # the mart of its loads, if it is recorded
+
+    @property
+    def of(self) -> str:
+        """What follows "load", if it is of another source than randomuser."""
+        return "" if self.name == "randomuser" else f" of {self.name}"
+
+    @property
+    def command(self) -> str:
+        """The command that loads it."""
+        return f"python -m ingest{self.of.removeprefix(' of')}"
+
+
 @dataclass
 class Runs:
     """What `runs` has of the last 30 days."""
@@ -106,6 +128,21 @@ class Runs:
         }
         uses = Counter(names.values())
         return {key: n if uses[n] == 1 else key.split(".", 2)[2] for key, n in names.items()}
+
+    def list_sources(self, dataset: str) -> list[Source]:
+        """Return randomuser, whose raw is in `dataset`, and the other sources that are recorded."""
+        loads = getattr(self.nodes.get("model.randomuser.loads"), "relation", "")
+        users = Source("randomuser", "users", f"{dataset}.users", f"{dataset}.loads", loads)
+        found = [node for node in self.nodes.values() if "source" in node.details]
+        sources = [Source(**node.details["source"], loads=node.relation or "") for node in found]
+        return [users, *(source for source in sources if source.name != users.name)]
+
+
+def find_marts(nodes: Mapping[str, Result]) -> dict[str, Result]:
+    """Return those of `nodes` that are published, by name: MARTS and then the others."""
+    models = {key.removeprefix("model.randomuser."): node for key, node in nodes.items()}
+    names = [*MARTS, *(name for name, node in models.items() if node.details.get("is_published"))]
+    return {name: models[name] for name in names if name in models}
 
 
 def define_table(name: str) -> Table:

@@ -1,5 +1,6 @@
 """The table `alerts`, beside the ledger: which alerts were sent, known to every machine."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,14 +46,16 @@ def read_sent_alerts(client: Client, table: Table) -> dict[str, SentAlert]:
     return {row.key: SentAlert(row.state, row.sent_at, row.first_at) for row in rows}
 
 
-def find_open_loads(sent: dict[str, SentAlert]) -> tuple[list[str], datetime | None]:
-    """Return the loads that an alert was sent about and no recovery, and since when."""
-    open_alerts = {
-        key.partition(":")[2]: alert.first_at
-        for key, alert in sent.items()
-        if key.startswith(("load:", "held-back load:")) and alert.state != OK
-    }
-    return [*open_alerts], min(open_alerts.values(), default=None)
+def find_open_loads(sent: dict[str, SentAlert]) -> tuple[dict[str, list[str]], datetime | None]:
+    """Return the loads, by source, of an alert without a recovery, and since when there are any."""
+    loads, since = defaultdict[str, list[str]](list), []
+    for key, alert in sent.items():
+        subject, _, load_id = key.partition(":")  # as Finding.key: "load", "load of orders"
+        kind, _, source = subject.partition(" of ")
+        if kind in ("load", "held-back load") and alert.state != OK:
+            loads[source or "randomuser"].append(load_id)
+            since.append(alert.first_at)
+    return loads, min(since, default=None)
 
 
 def record_sent_alerts(

@@ -16,8 +16,8 @@ from publish.report.status import Status, format_number
 
 FOLDER = Path(__file__).parent
 Figure = dict[str, Any]  # "svg": charts; "head" and "rows" of the table beside them
-# The label of each chart, its unit, and the columns of the table that it shows.
-LOADS = [("Users of the loads by day", "users", ("used", "not used", "rejected"))]
+# The label of each chart, its unit, and the columns of the table that it shows; {} are records.
+LOADS = [("{} of the loads by day", "{}", ("used", "not used", "rejected"))]
 BUILDS = [
     ("Seconds of a build by day", "seconds", ("seconds each",)),
     ("MB billed for a build by day", "MB billed", ("megabytes billed each",)),
@@ -41,7 +41,10 @@ def format_page(status: Status, statistics: Statistics) -> str:
     }
     return environment.get_template("page.html.jinja").render(
         status=status,
-        loads=_draw_days(LOADS, statistics.loads, status.state.now),
+        loads=[
+            (source.of, _draw_days(LOADS, rows, status.state.now, source.records))
+            for source, rows in statistics.loads
+        ],
         builds=_draw_days(BUILDS, statistics.builds, status.state.now),
         foreseen=json.loads((FOLDER / "cost.json").read_text("utf-8")),
         groups=list(_draw_groups(statistics)),
@@ -49,7 +52,7 @@ def format_page(status: Status, statistics: Statistics) -> str:
     )
 
 
-def _draw_days(kinds: Sequence[Any], rows: list[Row], now: datetime) -> Figure:
+def _draw_days(kinds: Sequence[Any], rows: list[Row], now: datetime, records: str = "") -> Figure:
     """Return a figure of `rows`, of a day each; a column without any value is left out."""
     head = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
     days = [f"{now - timedelta(days=back):%m-%d}" for back in range(30, -1, -1)]
@@ -57,7 +60,8 @@ def _draw_days(kinds: Sequence[Any], rows: list[Row], now: datetime) -> Figure:
     for label, unit, parts in kinds:
         shown = [part for part in parts if part in head]
         cells = [(f"{row['day']:%m-%d}", part, row[part] or 0) for part in shown for row in rows]
-        svg += charts.draw_columns(label, cells, unit, x) if cells else ""
+        names = label.format(records.capitalize()), unit.format(records)
+        svg += charts.draw_columns(names[0], cells, names[1], x) if cells else ""
     return {"svg": svg, "head": head, "rows": [[row[n] for n in head] for row in reversed(rows)]}
 
 

@@ -6,13 +6,14 @@ Groups of fewer users than the var `smallest_group` are put together: a report c
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from google.api_core.exceptions import NotFound
 
 from ingest.warehouse import Warehouse
-from publish.runs import Runs
+from publish.runs import Source, find_marts
+from publish.state import State
 
 Row = Mapping[str, Any]
 Groups = Mapping[tuple[str, str], int]
@@ -20,16 +21,16 @@ OTHERS, NOT_KNOWN = ("", ""), "not known"
 # Of groups, so that no data makes a page too large; the users of the API registered in 25 years.
 LIMITS, MAX_NAME = defaultdict(lambda: 30, month=400), 40
 # The columns of loads and builds are those of their tables on the page. What is not used is the
-# rest of the users, so that a day's users add up. The price is that on demand: docs/cost.md.
+# rest of the records, so that a day's add up. The price is that on demand: docs/cost.md.
 _LOADS = """
 select
-    date(loaded_at) as day, count(*) as loads, sum(users_received) as received,
-    sum(if(state = 'used', users_accepted, 0)) as used,
-    sum(users_received - if(state = 'used', users_accepted, 0) - users_rejected) as `not used`,
-    sum(users_rejected) as rejected,
-    format('%.1f%%', 100 * sum(users_rejected) / greatest(sum(users_received), 1)) as share,
+    date(loaded_at) as day, count(*) as loads, sum({records}_received) as received,
+    sum(if(state = 'used', {records}_accepted, 0)) as used,
+    sum({records}_received - if(state = 'used', {records}_accepted, 0) - rejected) as `not used`,
+    sum(rejected) as rejected,
+    format('%.1f%%', 100 * sum(rejected) / greatest(sum({records}_received), 1)) as share,
     sum(seconds) as seconds, format_timestamp('%H:%M', max(loaded_at)) as `newest at`
-from (select * replace (ifnull(users_rejected, 0) as users_rejected) from `{loads}`)
+from (select *, ifnull({records}_rejected, 0) as rejected from `{loads}`)
 where loaded_at >= timestamp_sub(current_timestamp(), interval 30 day)
 group by day order by day
 """
@@ -73,31 +74,33 @@ group by kind, name, series
 class Statistics:
     """The last 30 days by day, and the users by kind of group and by (name, series)."""
 
-    loads: list[Row]
+    loads: list[tuple[Source, list[Row]]]
     builds: list[Row]
     smallest_group: int
     groups: Mapping[str, Groups]
 
 
-def read_statistics(warehouse: Warehouse, runs: Runs) -> Statistics:
+def read_statistics(warehouse: Warehouse, state: State) -> Statistics:
     """Query the loads, the builds and the users; what does not exist yet is empty."""
-    models = {key.split(".")[-1]: node for key, node in runs.known.items() if "model." in key[:6]}
-    tables = {name: model.relation for name, model in models.items()}
+    marts = find_marts(state.runs.known)
+    tables = {name: mart.relation for name, mart in marts.items()}
     tables |= {"runs": f"{warehouse.dataset}.runs", "unknown": NOT_KNOWN}
 
-    def read(sql: str) -> list[Row]:
+    def read(sql: str, **names: str) -> list[Row]:
         with suppress(KeyError, NotFound):  # a table is not built
-            return [dict(row) for row in warehouse.client.query_and_wait(sql.format_map(tables))]
+            sql = sql.format_map(tables | names)
+            return [dict(row) for row in warehouse.client.query_and_wait(sql)]
         return []
 
-    meta = models["users"].details.get("meta", {}) if "users" in models else {}
+    meta = marts["users"].details.get("meta", {}) if "users" in marts else {}
     smallest = int(meta.get("smallest_group", 5))
     groups = defaultdict[str, Counter[tuple[str, str]]](Counter)
     for row in read(_GROUPS):
         groups[row["kind"]][row["name"][:MAX_NAME], row["series"][:MAX_NAME]] += row["users"]
     shown = {kind: protect(counts, smallest, LIMITS[kind]) for kind, counts in groups.items()}
-    builds = read(_BUILDS) if runs.nodes else []
-    return Statistics(read(_LOADS), builds, smallest, shown)
+    builds = read(_BUILDS) if state.runs.nodes else []
+    loads = [(each, read(_LOADS, **asdict(each))) for each in state.sources if each.loads]
+    return Statistics(loads, builds, smallest, shown)
 
 
 def protect(counts: Groups, smallest: int, limit: int) -> Groups:

@@ -68,11 +68,13 @@ def read_status(warehouse: Warehouse, retry_seconds: float) -> Status:
     problems = [finding for finding in find_all(state) if finding.state != OK]
     problems.sort(key=lambda problem: (problem.state != ERROR, problem.key))
     tables = dict(state.sizes)
-    if "loads" in tables:
-        loads, rejected = tables.pop("loads")
+    for source in state.sources:
+        loads, rejected = tables.pop(source.loads, ("", NOT_BUILT))
+        column = f"{source.records}_rejected"
         if rejected != NOT_BUILT:
-            ((rejected,),) = warehouse.query(f"select sum(users_rejected) from `{loads}`")  # noqa: S608
-        tables["rejected"] = f"{loads}, users_rejected", rejected
+            ((rejected,),) = warehouse.query(f"select sum({column}) from `{loads}`")  # noqa: S608
+        if loads:
+            tables[f"rejected{source.of.removeprefix(' of')}"] = f"{loads}, {column}", rejected
     return Status(warehouse.client.project, state, problems, tables)
 
 
@@ -83,8 +85,9 @@ def format_report(status: Status) -> str:
         lines.append(_wrap(f"{problem.state}: {problem.message}"))
         lines += [_wrap(f"  {problem.to_do}")] if problem.to_do else []
     lines.append("rows")
+    width = max(10, *map(len, status.tables))
     for name, (table, rows) in status.tables.items():
-        lines.append(f"  {name:<10}{format_number(rows):>12}  {table.partition('.')[2]}")
+        lines.append(f"  {name:<{width}}{format_number(rows):>12}  {table.partition('.')[2]}")
     counts = Counter(test.status for _, test in status.tests)
     failed = counts["fail"] + counts["error"]
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""

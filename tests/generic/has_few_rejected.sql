@@ -5,7 +5,9 @@
         loads are used: a failed test makes `dbt build` skip what depends on all the tested models,
         and nothing depends on `last_mart`.
     -#}
-    {{- config(severity=var('held_back_loads'), meta={'show_failures': true}) }}
+    {{- config(
+        severity=var('held_back_loads'), meta={'show_failures': true, 'held_back': true}
+    ) }}
 -- depends_on: {{ last_mart }}
 select
     load_id,

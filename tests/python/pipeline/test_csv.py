@@ -111,6 +111,25 @@ def test_null_empty_text_time_and_formula_have_one_form(run: Run, folder: Path) 
     assert [*places[0].values()] == ["1", "'-3:30", "-21.6687"]
 
 
+def test_mart_of_another_source_is_a_file_without_its_secrets(
+    run: Run, warehouse: Warehouse, folder: Path
+) -> None:
+    table = f"{run.analytics}.orders"
+    warehouse.rows(f"create table {table} as select 7 as order_id, 'x' as token, 'y' as note")
+    columns = {"order_id": ["int64", "public"], "token": ["string", "secret"]}
+    details = {"key": "order_id", "columns": columns | {"note": ["string", None]}}
+    for name, is_published in (("orders", True), ("orders_history", False)):
+        described = json.dumps(details | {"is_published": is_published})
+        warehouse.rows(
+            f"insert into {run.raw}.runs (invocation_id, command, node, status, ended_at, relation,"
+            f" details) values ('a', 'build', 'model.randomuser.{name}', 'success',"
+            f" current_timestamp(), '{PROJECT}.{table}', '{described}')"
+        )
+    passes(run("publish", "csv"))
+    assert list_names(folder) == sorted([*NAMES, "orders.csv"])
+    assert (folder / "orders.csv").read_text() == '"order_id"\n7\n'
+
+
 def test_files_are_of_one_moment(
     run: Run, served: Proxy, warehouse: Warehouse, folder: Path
 ) -> None:

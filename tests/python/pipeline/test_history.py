@@ -11,6 +11,8 @@ from support.commands import Run, passes
 from support.proxy import proxy
 from support.warehouse import Warehouse
 
+from local.__main__ import PROJECT
+
 
 @pytest.fixture
 def host(built: Run, tmp_path: Path) -> Run:
@@ -52,6 +54,21 @@ def test_results_are_recorded_once(host: Run, warehouse: Warehouse) -> None:
     assert len(rows) == len(expected) and {*rows} == expected
     loads = f"select distinct load_id, is_part, is_full_refresh from {host.raw}.runs"
     assert warehouse.rows(loads) == [("05:00", False, False)]
+
+
+def test_marts_and_sources_are_recorded_with_what_publish_needs(
+    built: Run, warehouse: Warehouse
+) -> None:
+    rows = warehouse.rows(f"select node, details from {built.raw}.runs where details != '{{}}'")
+    details = {str(node).split(".")[2]: json.loads(str(text)) for node, text in rows if node}
+    published = {name for name, each in details.items() if each.get("is_published")}
+    assert published == {"users", "logins", "locations"}
+    raw = f"{PROJECT}.{built.raw}"
+    tables = {"raw": f"{raw}.users", "ledger": f"{raw}.loads"}
+    sources = {name: each["source"] for name, each in details.items() if "source" in each}
+    assert sources == {"loads": {"name": "randomuser", "records": "users", **tables}}
+    tests = {name: each["held_back"] for name, each in details.items() if "held_back" in each}
+    assert tests == {"loads_have_few_rejected_users": "randomuser"}
 
 
 def test_failure_that_nothing_explains_is_recorded_once(host: Run, warehouse: Warehouse) -> None:

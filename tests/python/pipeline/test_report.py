@@ -147,6 +147,53 @@ def test_page_shows_bill_errors_and_unused_users(alert_host: AlertHost, tmp_path
     assert "  rejected             2  raw_" in passes(alert_host.run("publish", "report"))
 
 
+def test_second_source_has_its_own_rows_figure_and_alerts(
+    alert_host: AlertHost, tmp_path: Path
+) -> None:
+    """The loads of a second source have the same ids; its raw comes later than its mart."""
+    run, rows = alert_host.run, alert_host.warehouse.rows
+    counts = ", ".join(f"users_{name} as orders_{name}" for name in ("received", "accepted"))
+    columns = f"load_id, loaded_at, built_at, seconds, {counts}, 7 as orders_rejected"
+    more = "'held back' as state, 'why (7)' as rejection_reasons"
+    rows(f"create schema {run.raw}_orders")
+    mart = f"{run.raw}_orders.orders_loads"
+    rows(f"create table {mart} as select {columns}, {more} from {run.analytics}.loads")
+    ((load_id,),) = rows(f"select load_id from {mart}")
+    raw, ledger = (f"{PROJECT}.{run.raw}_orders.{name}" for name in ("orders", "loads"))
+    source = {"name": "orders", "records": "orders", "raw": raw, "ledger": ledger}
+    rows(
+        f"insert into {run.raw}.runs (invocation_id, command, node, status, ended_at, relation,"
+        f" details) values ('a', 'run', 'model.randomuser.orders_loads', 'success',"
+        f" current_timestamp(), '{PROJECT}.{mart}', '{json.dumps({'source': source})}')"
+    )
+    held_back = f"error: load `{load_id}` of orders is held back until `python -m ingest orders "
+    lines = alert_host.posted_lines()
+    assert [line.partition("--accept")[0] for line in lines] == [
+        held_back,
+        f"error: table `{raw}` does not exist",
+    ]
+    yesterday = "timestamp_sub(current_timestamp(), interval 1 day)"
+    rows(f"create table `{raw}` as select 'half' as load_id, {yesterday} as loaded_at")
+    rows(f"create table `{ledger}` as select '{load_id}' as load_id, 400 as orders_landed")
+    rows(f"update {mart} set state = 'used' where true")
+    assert sorted(alert_host.posted_lines()) == [
+        "error: load `half` of orders is not finished, 1 orders are in raw: run it again",
+        f"recovered: held-back load `{load_id}` of orders",
+        f"recovered: table `{raw}`",
+    ]
+    rows(f"insert into `{ledger}` values ('half', 1)")
+    assert alert_host.posted_lines() == ["recovered: load `half` of orders"]
+    report = passes(run("publish", "report"))
+    names = ("raw users", "raw orders", "users", "logins", "locations", "rejected")
+    shown = re.findall(r"^  (\w+(?: \w+)?) +[\d,]+  \w+\.", report, re.MULTILINE)
+    assert shown == [*names, "rejected orders"]
+    page = read_page(run, tmp_path)
+    today = datetime.now(UTC)
+    rejected = [page.row(what, today)["rejected"] for what in ("Loads", "Loads of orders")]
+    assert rejected == ["0", "7"]
+    assert {"Users of the loads by day", "Orders of the loads by day"} < {*page.charts}
+
+
 def test_page_says_its_age_and_what_is_missing(alert_host: AlertHost, tmp_path: Path) -> None:
     runs = f"{alert_host.run.raw}.runs"
     older = "set ended_at = timestamp_sub(ended_at, interval 30 hour) where true"

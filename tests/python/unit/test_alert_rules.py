@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from publish.alerts.send import changed_findings, format_message
-from publish.alerts.sent import SentAlert
+from publish.alerts.sent import SentAlert, find_open_loads
 from publish.findings import ERROR, OK, WARNING, Finding
 from publish.rules import find_all
-from publish.runs import Result, collect
+from publish.runs import Result, Source, collect
 from publish.state import State
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -20,6 +20,7 @@ WHOLE = [Result("build", "success", NOW), Result("source freshness", "success", 
 LATER = Result("build", "success", NOW + HOUR)
 LATER_PART = replace(LATER, is_part=True)
 NO_RESULTS = "left no results: it was killed, or could not read the project or use BigQuery"
+USERS, ORDERS = Source("randomuser", "users"), Source("orders", "orders")
 MODEL_FAILED = "error: model `a` was not built: dbt's log says why"
 
 
@@ -116,13 +117,42 @@ def test_stale_source_names_age_and_limit(
 
 @pytest.mark.parametrize(("status", "state"), [("fail", ERROR), ("warn", WARNING)])
 def test_held_back_load_has_the_severity_of_its_test(status: str, state: str) -> None:
-    result = make_result("test.loads_have_few_rejected_users", status, failures=1)
-    counts = {"users_rejected": 1200, "users_received": 5000, "rejection_reasons": "b (1200)"}
+    result = make_result("test.a", status, failures=1, details={"held_back": "randomuser"})
+    counts = {"rejected": 1200, "received": 5000, "rejection_reasons": "b (1200)"}
     load = SimpleNamespace(load_id="a b", state="held back", **counts)
-    assert find_lines(result, decided=[load]) == [
+    assert find_lines(result, decided=[(USERS, load)]) == [
         f"{state}: load `a b` is held back until `python -m ingest --accept 'a b'` or "
         "`--set-aside 'a b'`: 1,200 of 5,000 users are rejected: b (1200)"
     ]
+
+
+def test_loads_of_two_sources_with_one_id_do_not_mix() -> None:
+    tests = [
+        make_result("test.a", "warn", failures=1, details={"held_back": "randomuser"}),
+        make_result("test.b", "fail", failures=1, details={"held_back": "orders"}),
+    ]
+    bad = {"state": "held back", "rejected": 3, "received": 200, "rejection_reasons": "b (3)"}
+    held_back, half = SimpleNamespace(load_id="x", **bad), {"is_in_ledger": False, "records": 5}
+    loads: dict[str, Any] = {
+        "decided": [(source, held_back) for source in (USERS, ORDERS)],
+        "unfinished": [
+            (source, SimpleNamespace(load_id="x", **half)) for source in (USERS, ORDERS)
+        ],
+    }
+    assert find_lines(*tests, **loads) == [
+        "error: load `x` of orders is held back until `python -m ingest orders --accept x` or "
+        "`--set-aside x`: 3 of 200 orders are rejected: b (3)",
+        "error: load `x` of orders is not finished, 5 orders are in raw: run it again",
+        "error: load `x` is not finished, 5 users are in raw: run it again",
+        "warning: load `x` is held back until `python -m ingest --accept x` or "
+        "`--set-aside x`: 3 of 200 users are rejected: b (3)",
+    ]
+    found = find_all(State(NOW, collect([*WHOLE, *tests]), **loads))
+    sent = {finding.key: SentAlert(finding.state, NOW, NOW) for finding in found}
+    assert {*sent} >= {"load:x", "held-back load:x", "load of orders:x"}
+    assert find_open_loads(sent) == ({"randomuser": ["x"] * 2, "orders": ["x"] * 2}, NOW)
+    sent = {key: replace(alert, state=OK) for key, alert in sent.items() if " of " not in key}
+    assert find_open_loads(sent) == ({}, None)
 
 
 @pytest.mark.parametrize(
@@ -147,13 +177,15 @@ def test_killed_build_does_not_explain_that_freshness_was_never_checked() -> Non
     assert [finding.name for finding in find_all(state)] == ["build", "source freshness"]
 
 
-def test_task_explains_why_nothing_was_built() -> None:
+@pytest.mark.parametrize("ingest", ["ingest", "ingest_orders"])
+def test_task_explains_why_nothing_was_built(ingest: str) -> None:
     ended_at = NOW - 25 * HOUR
     old = [Result(result.command, "success", ended_at) for result in WHOLE]
     old.append(make_check("error", 99 * HOUR, ended_at))  # its age is the error
-    tasks = {"ingest": "failed", "build": "upstream_failed"}  # of what did not run nothing is known
+    tasks = {ingest: "failed", "build": "upstream_failed"}  # of what did not run nothing is known
     (finding,) = find_all(State(NOW, collect(old), tasks=tasks, load_id="1"))
-    assert finding.message.startswith("task `ingest` of load `1` failed: its log says why; because")
+    cause = f"task `{ingest}` of load `1` failed: its log says why; because"
+    assert finding.message.startswith(cause)
     assert finding.message.count("recorded since 2025-12-31 11:00 UTC, the limit is 1 day") == 2
 
 

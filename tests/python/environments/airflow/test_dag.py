@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,11 @@ AT_FIVE = datetime(2026, 1, 1, 5, tzinfo=UTC)
 FROM_FIVE = "2026-01-01T05:00:00+00:00"
 
 
-def load_dag() -> Any:
+def load_dag(folder: Path = FILE.parent) -> Any:
     """Load the DAG with the settings of the test."""
     from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415 -- reads Airflow's tables
 
-    bag = DagBag(str(FILE.parent))
+    bag = DagBag(str(folder))
     assert bag.import_errors == bag.captured_warnings == {}
     assert list(bag.dags) == ["randomuser"]
     return bag.dags["randomuser"]
@@ -123,3 +124,24 @@ def test_failing_task_is_tried_again_if_that_can_help_and_is_alerted(
     command, told, load_id = calls[-1]
     assert (command, load_id) == (words["alert"], FROM_FIVE)
     assert {f"{name}={states[name]}" for name in TASKS[:4]} <= {*told.split(",")}
+
+
+@pytest.mark.parametrize(
+    ("failing", "after"), [("*'ingest orders'*", "success"), ("*ingest*", "upstream_failed")]
+)
+def test_what_one_source_has_loaded_is_built_though_another_fails(
+    project: Project, monkeypatch: pytest.MonkeyPatch, failing: str, after: str
+) -> None:
+    (folder := project.folder / "dags").mkdir()
+    text = FILE.read_text().replace('["randomuser"]  #', '["randomuser", "orders"]  #')
+    (folder / FILE.name).write_text(text)
+    monkeypatch.setenv("RANDOMUSER_PROJECT_DIR", str(ROOT))
+    project.replace_commands(f"{failing}) exit 1;; *) exit 0;;")
+    run = load_dag(folder).test(logical_date=AT_FIVE)
+    ended = {"ingest": "success", "ingest_orders": "failed", "alert": "success"}
+    ended |= {"ingest": "failed"} if after != "success" else {}
+    ended |= {"heartbeat": "upstream_failed"}
+    assert run.state == "failed"
+    assert read_states(run) == dict.fromkeys(TASKS, after) | ended
+    alert, tasks, _ = project.read_calls()[-1]
+    assert alert == "python -m publish alert" and "ingest_orders=failed" in tasks
