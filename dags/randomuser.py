@@ -126,7 +126,7 @@ with DAG(
         freshness := make_task(
             "freshness", f"dbt source freshness {DBT_VARS}; {RECORD}", minutes=15
         ),
-        make_task(
+        build := make_task(
             "build",
             f"dbt build --exclude-resource-type unit_test {DBT_VARS}; {RECORD}",
             minutes=60,
@@ -149,5 +149,6 @@ with DAG(
     )
     chain(publish, heartbeat)
     if len(SOURCES) > 1:  # a source that fails does not keep the others' data from being built
-        freshness.trigger_rule = "all_done_min_one_success"
-        chain(ingest, heartbeat)
+        freshness.trigger_rule = build.trigger_rule = "all_done_min_one_success"
+        chain(ingest, build)
+        chain([*ingest, freshness], heartbeat)

@@ -1,9 +1,13 @@
-{% test has_no_holes(model, interval) %}
+{% test has_no_holes(model, command='python -m ingest') %}
     {#-
         Each interval between the first and the newest load of a table of loads has a load: a
         schedule that does not catch up leaves holes after an outage. The id of a scheduled load is
-        the start of its interval, as Airflow writes it. `interval`: hour or day.
+        the start of its interval, as Airflow writes it. The var `load_interval` is hour or day.
     -#}
+    {%- set interval = var('load_interval') -%}
+    {{- config(
+        enabled=interval is not none, severity='warn', meta={'show_failures': true}
+    ) -}}
     {%- if interval not in ['hour', 'day', none, 'None'] -%}
         {{ exceptions.raise_compiler_error(
             "the var `load_interval` is " ~ interval ~ ": set it to hour, day or null"
@@ -47,7 +51,7 @@ intervals as (
 
 select
     load_id,
-    concat('python -m ingest --load-id ', load_id) as to_do
+    concat('{{ command }} --load-id ', load_id) as to_do
 from intervals
 order by load_id
 {% endtest %}

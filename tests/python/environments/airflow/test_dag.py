@@ -127,10 +127,16 @@ def test_failing_task_is_tried_again_if_that_can_help_and_is_alerted(
 
 
 @pytest.mark.parametrize(
-    ("failing", "after"), [("*'ingest orders'*", "success"), ("*ingest*", "upstream_failed")]
+    ("failing", "states"),
+    [
+        ("*'ingest orders'*", {}),
+        ("*'ingest orders'*|*freshness*|*'exit-status 1'*", {"freshness": "failed"}),
+        ("*ingest*", dict.fromkeys(TASKS, "upstream_failed") | {"ingest": "failed"}),
+    ],
+    ids=["a load", "a load, so that it is stale", "all loads"],
 )
 def test_what_one_source_has_loaded_is_built_though_another_fails(
-    project: Project, monkeypatch: pytest.MonkeyPatch, failing: str, after: str
+    project: Project, monkeypatch: pytest.MonkeyPatch, failing: str, states: dict[str, str]
 ) -> None:
     (folder := project.folder / "dags").mkdir()
     text = FILE.read_text().replace('["randomuser"]  #', '["randomuser", "orders"]  #')
@@ -138,10 +144,8 @@ def test_what_one_source_has_loaded_is_built_though_another_fails(
     monkeypatch.setenv("RANDOMUSER_PROJECT_DIR", str(ROOT))
     project.replace_commands(f"{failing}) exit 1;; *) exit 0;;")
     run = load_dag(folder).test(logical_date=AT_FIVE)
-    ended = {"ingest": "success", "ingest_orders": "failed", "alert": "success"}
-    ended |= {"ingest": "failed"} if after != "success" else {}
-    ended |= {"heartbeat": "upstream_failed"}
+    always = {"ingest_orders": "failed", "alert": "success", "heartbeat": "upstream_failed"}
     assert run.state == "failed"
-    assert read_states(run) == dict.fromkeys(TASKS, after) | ended
+    assert read_states(run) == dict.fromkeys(TASKS, "success") | states | always
     alert, tasks, _ = project.read_calls()[-1]
     assert alert == "python -m publish alert" and "ingest_orders=failed" in tasks
