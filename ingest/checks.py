@@ -40,9 +40,9 @@ def check(source: Source, settings: Settings) -> int:
 
 
 def _check_api(source: Source, settings: Settings) -> str:
-    request = source.request(settings, INTERVAL)
-    version = next(request.fetch_pages()).columns.get("api_version")
-    return f"{request.url} responds" + (f" with version {version}" if version else "")
+    load = source.request(settings, INTERVAL)
+    version = next(iter(load.pages)).columns.get("api_version")
+    return f"{load.url} responds" + (f" with version {version}" if version else "")
 
 
 def _check_credentials(settings: Settings) -> str:

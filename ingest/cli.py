@@ -24,7 +24,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ingest import __version__, logs, replay, statements
 from ingest.checks import check
 from ingest.errors import explain
-from ingest.landing import Load, LoadIdTakenError, land
+from ingest.landing import LoadIdTakenError, land
 from ingest.load_id import normalize, parse
 from ingest.logs import event, to_one_line
 from ingest.response import SourceError
@@ -87,26 +87,20 @@ def _run(flags: argparse.Namespace, load_id: str, source: Source, settings: Sett
 
 
 def _load(flags: argparse.Namespace, load_id: str, source: Source, settings: Settings) -> str:
-    noun, person = source.records, source.person
-    total: int | None
-    if files := flags.from_file:
-        pages, total = replay.read_pages(source, files), len(files)
-        content = replay.derive_load_id(files)
-        load = Load(load_id, " ".join(map(str, files)), content, person, is_replay=True)
-    else:
-        request = source.request(settings, load_id)
-        pages, total = request.fetch_pages(), request.pages
-        load = Load(load_id, logs.redact(request.url), request.hash, person, request.records)
-    started = monotonic()
-    start = event("started", source=load.source, **{noun: load.asked})
+    noun, files, started = source.records, flags.from_file, monotonic()
+    load = replay.replay(source, load_id, files) if files else source.request(settings, load_id)
+    load = load._replace(url=logs.redact(load.url))
+    start = event("started", source=load.url, **{noun: load.asked})
     log.info("started load %s", load_id, extra=start)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.{noun}\n  load {load_id}"
-    bar = tqdm(pages, total=total, unit="page", disable=None)  # None: only on a terminal
+    bar = tqdm(
+        load.pages, total=load.page_count, unit="page", disable=None
+    )  # None: only on a terminal
     with logging_redirect_tqdm(), bar:  # prints log lines above the bar
         if flags.dry_run:
             fetched = sum(len(page.records) for page in bar)
             return f"Would load {fetched:,} {noun} into {table}; nothing was landed"
-        landed = land(Warehouse(settings, load_id, noun), load, bar)
+        landed = land(Warehouse(settings, load_id, noun), load._replace(pages=bar), source.person)
     count, fields = landed.records, {noun: landed.records}
     if not landed.is_new:
         log.info("the load landed before", extra=event("already_loaded", **fields))

@@ -19,7 +19,7 @@ import msgspec
 from ingest import __version__, statements, tables
 from ingest.logs import event
 from ingest.response import SourceError
-from ingest.source import Page
+from ingest.source import Load, Page
 from ingest.warehouse import LandingError, Warehouse
 
 log = logging.getLogger(__name__)
@@ -32,21 +32,6 @@ class LoadIdTakenError(LandingError):
     """The load id belongs to another load."""
 
 
-class Load(NamedTuple):
-    """What a load is."""
-
-    id: str
-    source: str
-    """The API's URL, or the files, whose records may be sent twice."""
-    hash: str
-    """Of the request, or of the content of the files: a load id has only one."""
-    person: tuple[str, ...]
-    """Path to the id of the person in a record."""
-    asked: int | None = None
-    """How many records were requested, if the request says it."""
-    is_replay: bool = False
-
-
 class Landed(NamedTuple):
     """How many records of a load are in raw, and how many are of forgotten people."""
 
@@ -55,11 +40,12 @@ class Landed(NamedTuple):
     is_new: bool
 
 
-def land(warehouse: Warehouse, load: Load, pages: Iterable[Page]) -> Landed:
+def land(warehouse: Warehouse, load: Load, person: tuple[str, ...]) -> Landed:
     """Land the pages of `load`, unless it has landed, and return how many records have landed.
 
     Nothing lands if a page cannot be read, or if the API sent records twice (SourceError), or if
-    the load id belongs to another load (LoadIdTakenError).
+    the load id belongs to another load (LoadIdTakenError). `person`: path to the id of the person
+    in a record.
     """
     warehouse.create_tables()
     step = warehouse.records
@@ -68,7 +54,7 @@ def land(warehouse: Warehouse, load: Load, pages: Iterable[Page]) -> Landed:
         return Landed(known.in_ledger, known.forgotten_in_ledger, is_new=False)
     received, written, started_at = load.asked, None, known.loaded_at
     if not known.in_raw:
-        received, written, file = _write_file(warehouse, load, known, pages)
+        received, written, file = _write_file(warehouse, load, person, known)
         with file:
             job = warehouse.run_once(
                 step, known.now_at, lambda job_id: warehouse.start_load(file, job_id)
@@ -82,7 +68,7 @@ def land(warehouse: Warehouse, load: Load, pages: Iterable[Page]) -> Landed:
         ((received,),) = warehouse.query(statements.COUNT_RECEIVED, **count)
     values = {
         "load_id": load.id,
-        "source": load.source,
+        "source": load.url,
         "asked": load.asked,
         "received": received,
         "landed": written,
@@ -118,15 +104,15 @@ def _look_up(warehouse: Warehouse, load: Load, days: int = RECOVERY_DAYS) -> Any
 
 
 def _write_file(
-    warehouse: Warehouse, load: Load, known: Any, pages: Iterable[Page]
+    warehouse: Warehouse, load: Load, person: tuple[str, ...], known: Any
 ) -> tuple[int, int, IO[bytes]]:
     """Write the pages; return how many records were received, how many written, and the file."""
     received, written, digests = 0, 0, set[bytes]()
-    forgotten, person = set((known.forgotten or "").split(",")), _make_type(load.person)
+    forgotten, record_type = set((known.forgotten or "").split(",")), _make_type(person)
     file = tables.RecordsFile(load.id, load.hash, known.now_at)
-    for number, page in enumerate(_read_ahead(pages), start=1):
+    for number, page in enumerate(_read_ahead(load.pages), start=1):
         if not load.is_replay:
-            _check_records(f"page {number} of {load.source}", warehouse.records, page, digests)
+            _check_records(f"page {number} of {load.url}", warehouse.records, page, digests)
         records = dict(enumerate(page.records, received))
         received += len(records)
         if known.forgotten:
@@ -134,7 +120,7 @@ def _write_file(
             records = {
                 index: record
                 for index, record in records.items()
-                if _hash_person(key, record, person) not in forgotten
+                if _hash_person(key, record, record_type) not in forgotten
             }
         file.write(page, number, records)
         written += len(records)
@@ -183,10 +169,10 @@ def _make_type(path: tuple[str, ...]) -> Any:
     return value
 
 
-def _hash_person(key: str, record: msgspec.Raw, person: Any) -> str:
+def _hash_person(key: str, record: msgspec.Raw, record_type: Any) -> str:
     """Return a person's hash, as macros/privacy/user_hash.sql makes it; "" if there is no id."""
     try:
-        found = msgspec.json.decode(record, type=person)
+        found = msgspec.json.decode(record, type=record_type)
     except msgspec.MsgspecError:
         return ""
     while not isinstance(found, str):

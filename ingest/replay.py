@@ -1,16 +1,17 @@
 """Reads saved responses of an API from files, to load them like those of the API."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from ingest.response import SourceError, parse_page
-from ingest.source import Page, Source
+from ingest.source import Load, Source
 
 
-def read_pages(source: Source, files: list[Path]) -> Iterator[Page]:
-    """Yield each saved response as a page; raise SourceError if a file holds none."""
-    return (parse_page(source, _read_file(file), str(file)) for file in files)
+def replay(source: Source, load_id: str, files: list[Path]) -> Load:
+    """Return a load of files: each is a saved response, or raises SourceError."""
+    pages = (parse_page(source, _read_file(file), str(file)) for file in files)
+    names, content = " ".join(map(str, files)), derive_load_id(files)
+    return Load(load_id, names, content, pages, page_count=len(files), is_replay=True)
 
 
 def derive_load_id(files: list[Path]) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -32,19 +32,21 @@ class Page(msgspec.Struct, kw_only=True):
         return {}
 
 
-class Request(NamedTuple):
-    """What a load requests; two requests are of the same load if their `key` is the same."""
+class Load(NamedTuple):
+    """What a load holds: the response to a request, or files."""
 
-    url: str
-    key: tuple[Any, ...]
-    fetch_pages: Callable[[], Iterator[Page]]  # raises SourceError if a page is wrong or missing
-    records: int | None = None  # that are requested, if the request says how many
-    pages: int | None = None
+    id: str
+    url: str  # of the API, or the names of the files
+    hash: str  # of what it holds, beside its id: a load id has only one
+    pages: Iterable[Page]  # reading them raises SourceError if one is wrong or missing
+    asked: int | None = None  # how many records are requested, if the request says it
+    page_count: int | None = None
+    is_replay: bool = False  # of files, whose records may be sent twice
 
-    @property
-    def hash(self) -> str:
-        """A hash of the key."""
-        return hashlib.sha256(json.dumps(self.key).encode()).hexdigest()[:20]
+
+def hash_request(*values: object) -> str:
+    """Return a hash of what decides which records a load holds, beside its id."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Source:
     settings: type[Settings]  # it has NAME_URL
     page: type[Page]
     person: tuple[str, ...]  # path to the id of the person in a record
-    request: Callable[[Any, str], Request]  # of the settings and the load id
+    request: Callable[[Any, str], Load]  # of the settings and the load id
     error: Any = None  # the type of a wrong response whose `error` can hold no record: it is shown
 
     @property

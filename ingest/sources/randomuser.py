@@ -8,7 +8,6 @@ with the request. Facts: randomuser.me/documentation and the published code of t
 import hashlib
 import re
 from collections.abc import Iterator
-from functools import partial
 from itertools import count
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from pydantic import Field
 from ingest.fetcher import PageFetcher
 from ingest.response import OutageError, SourceError
 from ingest.settings import Settings, Url
-from ingest.source import Page, Request, Source
+from ingest.source import Load, Page, Source, hash_request
 
 PAGE_USERS = 1_000  # the API allows 5,000; smaller pages keep memory and retries small
 HEX = re.compile(r"[0-9a-fx.-]{0,40}")  # seeds of the API and of loads; other text may be a user's
@@ -82,12 +81,12 @@ def derive_seed(load_id: str, users: int) -> str:
     return seed
 
 
-def request(settings: RandomuserSettings, load_id: str) -> Request:
-    """Return the request of a load, the same on any host: path of the URL, users, passwords."""
+def request(settings: RandomuserSettings, load_id: str) -> Load:
+    """Return a load, the same from any host: path of the URL, users, passwords."""
     url, users = settings.randomuser_url, settings.randomuser_users
-    key = (urlsplit(url).path, users, settings.randomuser_password)
-    fetch = partial(fetch_pages, settings, users, derive_seed(load_id, users))
-    return Request(url, key, fetch, users, count_pages(users))
+    key = hash_request(urlsplit(url).path, users, settings.randomuser_password)
+    pages = fetch_pages(settings, users, derive_seed(load_id, users))
+    return Load(load_id, url, key, pages, users, count_pages(users))
 
 
 def count_pages(users: int) -> int:

@@ -14,6 +14,7 @@ from support.proxy import Request
 from support.warehouse import Warehouse
 
 from ingest import landing, tables
+from ingest.source import Load
 from ingest.sources.randomuser import SOURCE, Info, Users
 
 USERS = 1500  # two pages
@@ -114,9 +115,9 @@ def test_clock_of_loader_changes_no_time(
     monkeypatch.setattr(tables, "datetime", Wrong)
     info, sent = Info("s", 1, 1, "1.4"), [msgspec.Raw(b"{}")]
     page = Users(info=info, records=sent, fetched_at=Wrong.now(UTC))
-    load = landing.Load("x", "test", "hash", SOURCE.person, asked=1)
+    load = Load("x", "test", "hash", [page], asked=1)
     for is_new in (True, False):
-        landed = landing.land(open_raw(run, warehouse), load, [page])
+        landed = landing.land(open_raw(run, warehouse), load, SOURCE.person)
         assert landed == (1, 0, is_new)
     near = "abs(timestamp_diff({}, current_timestamp(), minute)) < 60"
     for table, earlier in (("users", "fetched_at"), ("loads", "started_at")):

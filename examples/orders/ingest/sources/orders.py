@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +11,7 @@ from ingest.fetcher import PageFetcher
 from ingest.load_id import read_interval
 from ingest.response import SourceError
 from ingest.settings import Dataset, Settings, Url
-from ingest.source import Page, Request, Source
+from ingest.source import Load, Page, Source, hash_request
 
 INTERVAL = timedelta(hours=1)  # that of RANDOMUSER_SCHEDULE
 
@@ -34,11 +33,11 @@ class Orders(Page):
     next_token: str | None = None  # of the next page; none in the last one
 
 
-def request(settings: OrdersSettings, load_id: str) -> Request:
-    """Return the request of a load: the hour that begins at its load id."""
-    interval = read_interval(load_id, INTERVAL)
-    key = (urlsplit(settings.orders_url).path, INTERVAL.total_seconds())
-    return Request(settings.orders_url, key, partial(fetch_pages, settings, interval))
+def request(settings: OrdersSettings, load_id: str) -> Load:
+    """Return a load: the orders of the hour that begins at its load id."""
+    url, interval = settings.orders_url, read_interval(load_id, INTERVAL)
+    key = hash_request(urlsplit(url).path, INTERVAL.total_seconds())
+    return Load(load_id, url, key, fetch_pages(settings, interval))
 
 
 def fetch_pages(settings: OrdersSettings, interval: tuple[datetime, datetime]) -> Iterator[Page]:
