@@ -93,9 +93,8 @@ def _load(flags: argparse.Namespace, load_id: str, source: Source, settings: Set
     start = event("started", source=load.url, **{noun: load.asked})
     log.info("started load %s", load_id, extra=start)
     table = f"{settings.google_cloud_project}.{settings.raw_dataset}.{noun}\n  load {load_id}"
-    bar = tqdm(
-        load.pages, total=load.page_count, unit="page", disable=None
-    )  # None: only on a terminal
+    # disable=None: the bar is only for a terminal.
+    bar = tqdm(load.pages, total=load.page_count, unit="page", disable=None)
     with logging_redirect_tqdm(), bar:  # prints log lines above the bar
         if flags.dry_run:
             fetched = sum(len(page.records) for page in bar)
@@ -119,7 +118,8 @@ def _list_loads(warehouse: Warehouse) -> str:
             columns = f"{row.loaded_at:%Y-%m-%d %H:%M}  {row.landed:>10,}  "
             columns += f"{row.api_version:<4}  {row.decision or '':<9}  "
             lines.append(f"{columns}{row.load_id}\n  from {row.source}")
-    nothing = f"No load has landed in {warehouse.dataset} (GOOGLE_CLOUD_PROJECT, RAW_DATASET)"
+    settings = "GOOGLE_CLOUD_PROJECT, and that of the dataset"
+    nothing = f"No load has landed in {warehouse.dataset} (settings: {settings})"
     return "\n".join(lines) if lines[1:] else nothing
 
 
